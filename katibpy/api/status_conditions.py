@@ -1,0 +1,54 @@
+"""How `status.conditions` is kept: ordered by recency, one entry per type, the last is the current one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from katibpy.api.model import Condition
+
+
+def find_condition(conditions: Iterable[Condition], condition_type: str) -> Condition | None:
+    """The condition of that type, whatever its status."""
+    return next((condition for condition in conditions if condition.type == condition_type), None)
+
+
+def has_condition(conditions: Iterable[Condition], condition_type: str) -> bool:
+    """Whether a condition of that type is there and its status is `True`."""
+    found = find_condition(conditions, condition_type)
+    return found is not None and found.status == "True"
+
+
+def current(conditions: tuple[Condition, ...]) -> Condition | None:
+    """The most recent condition, the one that clients show as the state of the object."""
+    return conditions[-1] if conditions else None
+
+
+def without_conditions(conditions: tuple[Condition, ...], *condition_types: str) -> tuple[Condition, ...]:
+    """The conditions of all other types, in their order."""
+    return tuple(condition for condition in conditions if condition.type not in condition_types)
+
+
+def set_condition(
+    conditions: tuple[Condition, ...], condition: Condition, now: datetime
+) -> tuple[Condition, ...]:
+    """Put a condition into the list; both its times are set here.
+
+    When status and reason stay, the list keeps its order: an equal message returns the very same
+    tuple, a new one is written in place. Otherwise the condition moves to the end.
+    `lastTransitionTime` changes only with the status.
+    """
+    known = find_condition(conditions, condition.type)
+    if known is None:
+        stamped = condition.but(last_update_time=now, last_transition_time=now)
+        return (*conditions, stamped)
+    if (known.status, known.reason) == (condition.status, condition.reason):
+        if known.message == condition.message:
+            return conditions
+        reworded = known.but(message=condition.message, last_update_time=now)
+        return tuple(reworded if entry is known else entry for entry in conditions)
+    moved = condition.but(
+        last_update_time=now,
+        last_transition_time=known.last_transition_time if known.status == condition.status else now,
+    )
+    return (*without_conditions(conditions, condition.type), moved)
