@@ -1,0 +1,75 @@
+"""The one current state of a Trial and of an Experiment, read from its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from katibpy.api.model import Condition
+
+
+class TrialPhase(StrEnum):
+    """The current state of a Trial."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    KILLED = "Killed"
+    EARLY_STOPPED = "EarlyStopped"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the Trial may still run."""
+        return self in ACTIVE_PHASES
+
+
+ACTIVE_PHASES = (TrialPhase.PENDING, TrialPhase.RUNNING)
+"""Phases of a Trial that has not ended."""
+
+FINISHED_PHASES = tuple(phase for phase in TrialPhase if phase not in ACTIVE_PHASES)
+"""Phases of a Trial that has ended."""
+
+
+class ExperimentPhase(StrEnum):
+    """The current state of an Experiment."""
+
+    CREATED = "Created"
+    RUNNING = "Running"
+    RESTARTING = "Restarting"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the Experiment has ended."""
+        return self in (ExperimentPhase.SUCCEEDED, ExperimentPhase.FAILED)
+
+
+_TRIAL_PRECEDENCE = (
+    TrialPhase.KILLED,
+    TrialPhase.FAILED,
+    TrialPhase.SUCCEEDED,
+    TrialPhase.EARLY_STOPPED,
+    TrialPhase.METRICS_UNAVAILABLE,
+    TrialPhase.RUNNING,
+)
+_EXPERIMENT_PRECEDENCE = (
+    ExperimentPhase.FAILED,
+    ExperimentPhase.SUCCEEDED,
+    ExperimentPhase.RUNNING,
+    ExperimentPhase.RESTARTING,
+)
+
+
+def trial_phase(conditions: Sequence[Condition]) -> TrialPhase:
+    """Phase that a Trial's conditions express."""
+    true = {condition.type for condition in conditions if condition.status == "True"}
+    return next((phase for phase in _TRIAL_PRECEDENCE if phase.value in true), TrialPhase.PENDING)
+
+
+def experiment_phase(conditions: Sequence[Condition]) -> ExperimentPhase:
+    """Phase that an Experiment's conditions express."""
+    true = {condition.type for condition in conditions if condition.status == "True"}
+    return next((phase for phase in _EXPERIMENT_PRECEDENCE if phase.value in true), ExperimentPhase.CREATED)
