@@ -30,7 +30,7 @@ venv: $(STAMP)
 # The stamp depends on what decides the environment, so a second run installs nothing.
 $(STAMP): pyproject.toml constraints.txt
 	@python=""; \
-	for candidate in "$$PYTHON" python3.13 python3.12 python3.11 python3 python; do \
+	for candidate in "$$PYTHON" python3.11 python3.12 python3.13 python3 python; do \
 		if [ -n "$$candidate" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 			python="$$candidate"; break; \
 		fi; \
