@@ -94,7 +94,13 @@ class Algorithm(ABC):
 
     @abstractmethod
     def suggest(
-        self, problem: Problem, history: History, *, count: int, memory: bytes | None, rng: np.random.Generator
+        self,
+        problem: Problem,
+        history: History,
+        *,
+        count: int,
+        memory: bytes | None,
+        rng: np.random.Generator,
     ) -> Reply:
         """Proposes up to `count` assignments.
 
