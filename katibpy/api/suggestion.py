@@ -38,7 +38,7 @@ class SuggestionSpec(Model):
 
 
 class SuggestionStatus(Model):
-    """What the algorithm gave. `suggestions` holds at most the 100 newest proposals without a Trial."""
+    """What the algorithm gave. `suggestions` shows the newest reply, at most 100 proposals."""
 
     algorithm_settings: tuple[NameValue, ...] = ()
     suggestion_count: int = 0

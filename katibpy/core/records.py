@@ -152,8 +152,8 @@ class ObservedValue:
 class MetricSummary:
     """All values of one metric of one trial.
 
-    NaN is never compared: `min` and `max` are of the other numbers, `nan` if there are none, and
-    `UNAVAILABLE` if no value is a number at all. `latest` is the value of the greatest time, the
+    NaN and infinities are never compared: `min` and `max` are of the finite numbers; without any they are
+    the latest value that is a number (`nan`, `inf`), and `UNAVAILABLE` if no value is a number at all. `latest` is the value of the greatest time, the
     greatest sequence among equals.
     """
 
@@ -183,7 +183,9 @@ def strategy_value(trial: Trial, metric: str) -> str | None:
         strategy = {ObjectiveType.MINIMIZE: StrategyType.MIN, ObjectiveType.MAXIMIZE: StrategyType.MAX}.get(
             ObjectiveType(objective.type), StrategyType.LATEST
         )
-    picked = {StrategyType.MIN: found.min, StrategyType.MAX: found.max}.get(StrategyType(strategy), found.latest)
+    picked = {StrategyType.MIN: found.min, StrategyType.MAX: found.max}.get(
+        StrategyType(strategy), found.latest
+    )
     if picked == UNAVAILABLE:
         picked = found.latest
     return None if picked == UNAVAILABLE else picked
@@ -199,11 +201,11 @@ def loss_of(trial: Trial) -> float | None:
 
 
 def rank_of(trial: Trial) -> float | None:
-    """The loss if it takes part in the search for the best trial: a Succeeded or EarlyStopped one's number."""
+    """The loss if it takes part in the search for the best trial: a finite one, Succeeded or EarlyStopped."""
     if trial_phase(trial.status.conditions) not in (TrialPhase.SUCCEEDED, TrialPhase.EARLY_STOPPED):
         return None
     loss = loss_of(trial)
-    return None if loss is None or math.isnan(loss) else loss
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 def record_of(trial: Trial) -> TrialRecord:
