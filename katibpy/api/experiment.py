@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -231,6 +231,8 @@ class ExperimentSpec(Model):
 
 class Metric(Model):
     """Summary of a trial's observations of one metric, as the strings the trial printed."""
+
+    always_written: ClassVar[frozenset[str]] = frozenset({"min", "max", "latest"})
 
     name: str
     min: Text = "unavailable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -18,6 +18,9 @@ class Model(BaseModel):
     Unknown fields are kept in `model_extra`, so that a document round-trips; the codec decides
     whether they are an error.
     """
+
+    always_written: ClassVar[frozenset[str]] = frozenset()
+    """Fields, by their name in YAML, that are written even when they hold their default."""
 
     model_config = ConfigDict(
         frozen=True, alias_generator=to_camel, populate_by_name=True, extra="allow", protected_namespaces=()
@@ -50,6 +53,8 @@ Text = Annotated[str, BeforeValidator(_text)]
 class OwnerReference(Model):
     """Which object an object belongs to and is deleted with."""
 
+    always_written: ClassVar[frozenset[str]] = frozenset({"apiVersion"})
+
     api_version: str = API_VERSION
     kind: str
     name: str
@@ -60,6 +65,8 @@ class OwnerReference(Model):
 
 class ObjectMeta(Model):
     """Kubernetes object metadata, as far as katibpy sets or reads it."""
+
+    always_written: ClassVar[frozenset[str]] = frozenset({"name", "namespace"})
 
     name: str = ""
     generate_name: str | None = None
@@ -78,6 +85,8 @@ class ObjectMeta(Model):
 class Condition(Model):
     """One entry of `status.conditions`; the list is ordered by recency, the last is the current one."""
 
+    always_written: ClassVar[frozenset[str]] = frozenset({"status"})
+
     type: str
     status: str = "True"
     reason: str = ""
@@ -95,6 +104,8 @@ class NameValue(Model):
 
 class Resource(Model):
     """What Experiment, Suggestion and Trial have in common."""
+
+    always_written: ClassVar[frozenset[str]] = frozenset({"apiVersion", "kind", "metadata"})
 
     api_version: str = API_VERSION
     kind: str

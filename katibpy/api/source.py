@@ -1,0 +1,376 @@
+"""Reads YAML or JSON text into nodes that still know how each value was written, and on which line.
+
+Types are resolved only when somebody asks a node for its value: a string field takes the text as the user
+wrote it (`0.10`, `1e-5`, `yes`), everything else takes what `Scalar.value` makes of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from katibpy.errors import ParseError
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 100
+MAX_VALUES = 300_000
+MAX_ALIASED_VALUES = 100_000
+"""How many values aliases may add in all; a bomb of a few lines would add billions."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEANS = {
+    spelling: value
+    for value, words in ((True, "true yes on"), (False, "false no off"))
+    for word in words.split()
+    for spelling in (word, word.capitalize(), word.upper())
+}
+_INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|[0-9][0-9_]*)")
+_DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_MAX_INTEGER_DIGITS = 64
+_QUOTES = frozenset("'\"|>")
+_TAG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value.
+
+    Attributes:
+        text: what is written, without quotes.
+        quoted: the text is a string whatever it looks like.
+        line: 1-based, or `None` when the source is not text.
+        tag: the last part of an explicit YAML tag such as `!!str`.
+    """
+
+    text: str
+    quoted: bool
+    line: int | None
+    tag: str | None = None
+
+    @property
+    def value(self) -> str | int | float | bool | None:
+        """The value in YAML's ordinary meaning, as Kubernetes' parser has it.
+
+        `yes`, `no`, `on`, `off` are booleans, `0o17` and `017` octal; `1e-5` is a number, a date is a
+        string, `y` and `1:30` are strings.
+        """
+        if self.tag == "str" or (self.quoted and self.tag is None):
+            return self.text
+        return plain_value(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a mapping and its value."""
+
+    key: str
+    line: int | None
+    node: Node
+
+
+@dataclass(slots=True)
+class MappingNode:
+    """A mapping; a repeated key appears repeatedly. Keys are strings as they were written."""
+
+    line: int | None
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SequenceNode:
+    """A list."""
+
+    line: int | None
+    items: list[Node] = field(default_factory=list)
+
+
+Node = Scalar | MappingNode | SequenceNode
+
+
+def plain_value(text: str) -> str | int | float | bool | None:
+    """What an unquoted YAML scalar means."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if _INTEGER.fullmatch(text):
+        return _integer(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return text
+
+
+def _integer(text: str) -> int | float | str:
+    digits = text.replace("_", "")
+    if len(digits) > _MAX_INTEGER_DIGITS:
+        return float(digits) if _DECIMAL.fullmatch(digits) else text
+    unsigned = digits.lstrip("+-")
+    if unsigned.startswith("0") and unsigned.isdigit() and not set(unsigned) & {"8", "9"}:
+        magnitude = int(unsigned, 8)
+    elif unsigned.isdigit():
+        magnitude = int(unsigned)
+    else:
+        try:
+            magnitude = int(unsigned, 0)
+        except ValueError:
+            return text
+    return -magnitude if digits.startswith("-") else magnitude
+
+
+def read_documents(text: str | bytes) -> list[Node]:
+    """The documents of a YAML or JSON text; empty ones are left out.
+
+    Raises:
+        ParseError: the text is no YAML or JSON, or exceeds a limit; the message has line and column.
+    """
+    if len(text) > MAX_BYTES:
+        raise ParseError(f"must be at most {MAX_BYTES // 2**20} MiB, got {len(text) / 2**20:.0f} MiB")
+    try:
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
+        text.encode()
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        raise ParseError(f"must be UTF-8 text, got a bad byte or character at offset {error.start}") from None
+    loader = _LOADER(text)
+    try:
+        return list(_Builder(loader).documents())
+    except yaml.MarkedYAMLError as error:
+        # JSON that YAML 1.1 cannot read: tabs, surrogate pairs, very long keys. It loses its line numbers.
+        if text.lstrip()[:1] in ("{", "["):
+            return [_from_json(text)]
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        context = f" ({error.context})" if error.context else ""
+        raise ParseError(f"{where}must be YAML or JSON, but {error.problem}{context}") from None
+    except yaml.YAMLError as error:
+        raise ParseError(f"must be YAML or JSON, but {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+
+
+def from_python(value: object, depth: int = 0) -> Node:
+    """Nodes for parsed JSON, so that it goes the same way as text; lines are unknown.
+
+    Raises:
+        ParseError: it is nested too deeply or holds something that JSON has not.
+    """
+    if depth > MAX_DEPTH:
+        raise ParseError(f"must not be nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        entries = [Entry(str(key), None, from_python(child, depth + 1)) for key, child in value.items()]
+        return MappingNode(None, entries)
+    if isinstance(value, list | tuple):
+        return SequenceNode(None, [from_python(child, depth + 1) for child in value])
+    if isinstance(value, _Pairs):
+        entries = [Entry(key, None, from_python(child, depth + 1)) for key, child in value.pairs]
+        return MappingNode(None, entries)
+    if isinstance(value, _Number):
+        return Scalar(value.text, False, None)
+    if isinstance(value, str):
+        return Scalar(str(value), True, None)
+    if value is None:
+        return Scalar("null", False, None)
+    if isinstance(value, bool):
+        return Scalar("true" if value else "false", False, None)
+    if isinstance(value, int):
+        return Scalar(str(int(value)), False, None)
+    if isinstance(value, float):
+        return Scalar(_decimal(float(value)), False, None)
+    raise ParseError(f"must hold nothing but what JSON has, got a {type(value).__name__}")
+
+
+def _decimal(value: float) -> str:
+    if math.isfinite(value):
+        return repr(value)
+    return ".nan" if math.isnan(value) else (".inf" if value > 0 else "-.inf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    pairs: list[tuple[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    text: str
+
+
+def _from_json(text: str) -> Node:
+    try:
+        parsed = json.loads(
+            text, object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_Number
+        )
+    except json.JSONDecodeError as error:
+        problem = error.msg[:1].lower() + error.msg[1:]
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ParseError(f"{where}: must be YAML or JSON, but {problem}") from None
+    except RecursionError:
+        raise ParseError(f"must not be nested deeper than {MAX_DEPTH} levels") from None
+    return from_python(parsed)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not been read yet, with what it costs to expand it."""
+
+    node: MappingNode | SequenceNode
+    anchor: str | None
+    key: Scalar | None = None
+    values: int = 1
+    height: int = 1
+
+
+class _Builder:
+    """Builds nodes from parser events, in a loop: the C parser's own composer recurses until it crashes."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int, int]] = {}
+        self._values = 0
+        self._aliased = 0
+        self._done: Node | None = None
+
+    def documents(self) -> Iterator[Node]:
+        while self._loader.check_event():
+            event = self._loader.get_event()
+            match event:
+                case yaml.ScalarEvent():
+                    self._scalar(event)
+                case yaml.MappingStartEvent():
+                    self._start(event, MappingNode(_line(event)))
+                case yaml.SequenceStartEvent():
+                    self._start(event, SequenceNode(_line(event)))
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                    self._end()
+                case yaml.AliasEvent():
+                    self._alias(event)
+                case yaml.DocumentEndEvent():
+                    if self._done is not None and not _is_empty(self._done):
+                        yield self._done
+                    self._done = None
+                    self._anchors.clear()
+
+    def _scalar(self, event: Any) -> None:
+        tag = _tag(event)
+        node = Scalar(event.value, event.style in _QUOTES or tag == "", _line(event), tag or None)
+        if event.anchor:
+            self._anchors[event.anchor] = (node, 1, 0)
+        self._add(node, 1, 0, event)
+
+    def _start(self, event: Any, node: MappingNode | SequenceNode) -> None:
+        _tag(event)
+        if len(self._stack) >= MAX_DEPTH:
+            raise ParseError(f"{_where(event)}must not be nested deeper than {MAX_DEPTH} levels")
+        if self._stack and isinstance(self._stack[-1].node, MappingNode) and self._stack[-1].key is None:
+            raise _bad_key(event)
+        if event.anchor:
+            self._anchors.pop(event.anchor, None)
+        self._stack.append(_Open(node, event.anchor))
+
+    def _end(self) -> None:
+        done = self._stack.pop()
+        if done.anchor:
+            self._anchors[done.anchor] = (done.node, done.values, done.height)
+        self._add(done.node, done.values, done.height, None)
+
+    def _alias(self, event: Any) -> None:
+        if event.anchor not in self._anchors:
+            raise ParseError(f"{_where(event)}must use anchors that are complete before, got *{event.anchor}")
+        node, values, height = self._anchors[event.anchor]
+        self._aliased += values
+        if self._aliased > MAX_ALIASED_VALUES:
+            raise ParseError(
+                f"{_where(event)}must not repeat more than {MAX_ALIASED_VALUES} values with aliases; "
+                "write the values out"
+            )
+        if len(self._stack) + height > MAX_DEPTH:
+            raise ParseError(
+                f"{_where(event)}must not be nested deeper than {MAX_DEPTH} levels, aliases included"
+            )
+        self._add(node, values, height, event)
+
+    def _add(self, node: Node, values: int, height: int, event: Any) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise ParseError(f"must hold at most {MAX_VALUES} values, got more")
+        if not self._stack:
+            self._done = node
+            return
+        parent = self._stack[-1]
+        parent.values += values
+        parent.height = max(parent.height, height + 1)
+        if isinstance(parent.node, SequenceNode):
+            parent.node.items.append(node)
+        elif parent.key is None:
+            if not isinstance(node, Scalar):
+                raise _bad_key(event)
+            parent.key = node
+        else:
+            key, parent.key = parent.key, None
+            if key.text == "<<" and not key.quoted:
+                _merge(parent.node, node)
+            else:
+                parent.node.entries.append(Entry(key.text, key.line, node))
+
+
+def _merge(target: MappingNode, node: Node) -> None:
+    """`<<: *defaults`: keys of the mapping itself win, wherever they stand."""
+    sources = node.items if isinstance(node, SequenceNode) else [node]
+    for source in sources:
+        if not isinstance(source, MappingNode):
+            raise ParseError(f"line {target.line}: must have a mapping or a list of mappings after `<<`")
+        target.entries.append(Entry("<<", source.line, source))
+
+
+def merged_entries(node: MappingNode) -> list[Entry]:
+    """The entries of a mapping with `<<` resolved; repeated keys of the mapping itself stay repeated."""
+    if all(entry.key != "<<" or not isinstance(entry.node, MappingNode) for entry in node.entries):
+        return node.entries
+    own = [entry for entry in node.entries if entry.key != "<<"]
+    known = {entry.key for entry in own}
+    for entry in node.entries:
+        if entry.key == "<<" and isinstance(entry.node, MappingNode):
+            inherited = [each for each in merged_entries(entry.node) if each.key not in known]
+            known.update(each.key for each in inherited)
+            own += inherited
+    return own
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _where(event: Any) -> str:
+    return "" if event is None else f"line {_line(event)}, column {event.start_mark.column + 1}: "
+
+
+def _bad_key(event: Any) -> ParseError:
+    return ParseError(f"{_where(event)}must have keys that are plain text, got a list or mapping as a key")
+
+
+def _tag(event: Any) -> str | None:
+    """The name of an explicit standard tag, `""` for the bare `!`, `None` without one."""
+    tag = event.tag
+    if tag is None:
+        return None
+    if tag == "!":
+        return ""
+    name = str(tag).removeprefix(_TAG)
+    if tag == name or name not in ("str", "int", "float", "bool", "null", "map", "seq"):
+        raise ParseError(f"{_where(event)}must not have the tag {tag!r}; only plain YAML values are read")
+    return name
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Scalar) and not node.quoted and node.text in _NULLS
