@@ -8,7 +8,7 @@ method says otherwise, implementations may be called from several threads at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -104,14 +104,18 @@ class ResourceStore(Protocol):
         owner_uid: str | None = None,
         phases: Sequence[str] = (),
         labels: Mapping[str, str] | None = None,
+        is_deleting: bool | None = None,
         limit: int | None = None,
         after: str | None = None,
     ) -> Page[R]:
-        """Objects in creation order. `phases` are values of TrialPhase or ExperimentPhase."""
+        """Objects in creation order, those that fit every filter given.
+
+        `phases` are values of TrialPhase or ExperimentPhase; `is_deleting` asks for the deletion mark.
+        """
         ...
 
     def replace_spec(self, resource: R) -> R:
-        """Writes spec, labels and annotations; generation grows when the spec differs. Status is left alone."""
+        """Writes spec, labels and annotations, not the status; generation grows when the spec differs."""
         ...
 
     def replace_status(self, resource: R) -> R:
@@ -173,7 +177,7 @@ class ResourceStore(Protocol):
         ...
 
     def history(self, experiment_uid: str, *, since: str | None = None) -> HistoryDelta:
-        """What changed since a token of an earlier call; everything for None or a token not known any more."""
+        """What changed since a token of an earlier call; everything for None or an unknown token."""
         ...
 
     def changes(self, since: int, *, limit: int = 1000) -> tuple[Change, ...]:
@@ -257,7 +261,7 @@ class TrialRunner(Protocol):
         ...
 
     def remove(self, trial: Trial) -> None:
-        """Frees all that an ended run holds; files too unless `spec.retainRun` or the runner's policy keep them."""
+        """Frees all that an ended run holds; files too unless `spec.retainRun` or a policy keeps them."""
         ...
 
     def subscribe(self, listener: Callable[[Key], None]) -> None:
@@ -379,7 +383,8 @@ class Launcher(Protocol):
 
         Raises:
             UnknownName: no such algorithm.
-            ServiceUnavailable: it does not come up (it is retried with backoff); the message has its last output.
+            ServiceUnavailable: it does not come up (it is retried with backoff); the message has its
+                last output.
         """
         ...
 

@@ -1,0 +1,110 @@
+"""What happens to an Experiment before it is stored: defaults, validation, and what can be honoured here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from katibpy import catalog
+from katibpy.api.codec import Document
+from katibpy.api.config_map import ConfigMap, resolve_template
+from katibpy.api.defaults import with_defaults
+from katibpy.api.experiment import Experiment
+from katibpy.api.validation import validate_experiment, validate_update
+from katibpy.errors import FieldError, InvalidResource, KatibError
+
+Check = Callable[[Experiment], tuple[FieldError, ...]]
+"""Says what of an Experiment some part of the system cannot honour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An Experiment ready to be stored, and the document it came from."""
+
+    experiment: Experiment
+    document: Document
+
+
+def admit(documents: Sequence[Document], *, checks: Sequence[Check] = ()) -> tuple[Admitted, ...]:
+    """Defaults and validates all Experiments of a file.
+
+    Args:
+        documents: what the file holds; its ConfigMaps serve as sources of trial templates.
+        checks: further refusals, by the parts that will have to honour the Experiment.
+
+    Raises:
+        InvalidResource: every problem of every document at once.
+    """
+    config_maps = [each.resource for each in documents if isinstance(each.resource, ConfigMap)]
+    admitted: list[Admitted] = []
+    errors: list[FieldError] = []
+    for document in documents:
+        resource = document.resource
+        if isinstance(resource, ConfigMap):
+            continue
+        if not isinstance(resource, Experiment):
+            errors.extend(document.located([_only_experiments(resource.kind)]))
+            continue
+        try:
+            experiment = with_defaults(_with_template(resource, config_maps))
+        except InvalidResource as err:
+            errors.extend(document.located(err.errors))
+            continue
+        found = problems(experiment, checks=checks)
+        errors.extend(document.located(found))
+        admitted.append(Admitted(experiment, document))
+    if errors:
+        raise InvalidResource(errors)
+    return tuple(admitted)
+
+
+def problems(experiment: Experiment, *, checks: Sequence[Check] = ()) -> tuple[FieldError, ...]:
+    """Everything that keeps a defaulted Experiment from being stored; () when all is well."""
+    found = validate_experiment(
+        experiment,
+        known_algorithms=_names(catalog.ALGORITHMS),
+        known_stopping=_names(catalog.STOPPING),
+    )
+    if found:
+        return found
+    refused = [error for check in (_plug_ins, *checks) for error in check(experiment)]
+    return tuple(refused)
+
+
+def changes_allowed(old: Experiment, new: Experiment) -> tuple[FieldError, ...]:
+    """Why the spec of a stored Experiment may not be replaced by another; () when it may."""
+    return validate_update(old, new)
+
+
+def _names(kind: catalog.Kind) -> Collection[str]:
+    return {*catalog.names(kind), *kind.planned}
+
+
+def _with_template(experiment: Experiment, config_maps: Sequence[ConfigMap]) -> Experiment:
+    template = experiment.spec.trial_template
+    if template is None or template.config_map is None:
+        return experiment
+    resolved = resolve_template(template, config_maps)
+    return experiment.but(spec=experiment.spec.but(trial_template=resolved))
+
+
+def _plug_ins(experiment: Experiment) -> tuple[FieldError, ...]:
+    """Algorithms that are known but not in this version."""
+    spec = experiment.spec
+    wanted = (
+        ("spec.algorithm.algorithmName", catalog.ALGORITHMS, spec.algorithm),
+        ("spec.earlyStopping.algorithmName", catalog.STOPPING, spec.early_stopping),
+    )
+    found: list[FieldError] = []
+    for path, kind, algorithm in wanted:
+        if algorithm is None:
+            continue
+        try:
+            catalog.find(kind, algorithm.algorithm_name)
+        except KatibError as err:
+            found.append(FieldError(path, f"cannot be honoured: {err}"))
+    return tuple(found)
+
+
+def _only_experiments(kind: str) -> FieldError:
+    return FieldError("kind", f"must be Experiment to be submitted, got {kind}: katibpy makes {kind}s itself")

@@ -1,0 +1,63 @@
+"""Observe: one gatherer per resource builds the view that its planner decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from katibpy.api.experiment import Experiment
+from katibpy.api.suggestion import Suggestion
+from katibpy.api.trial import Trial
+from katibpy.controller.adapters import Adapters
+from katibpy.core.phases import trial_phase
+from katibpy.core.plan_experiment import DEFAULT_PARALLEL
+from katibpy.core.records import MetricSummary
+from katibpy.core.runs import RunPhase
+from katibpy.core.views import ActiveTrial, ExperimentView, SuggestionView, TrialView
+
+
+def active_trial(trial: Trial) -> ActiveTrial:
+    """A Trial as its Experiment's planner sees it."""
+    return ActiveTrial(
+        name=trial.metadata.name,
+        uid=trial.metadata.uid or "",
+        number=trial.spec.number or 0,
+        phase=trial_phase(trial.status.conditions),
+        is_stopping=trial.status.stop_request is not None or trial.metadata.deletion_timestamp is not None,
+    )
+
+
+def gather_experiment(adapters: Adapters, experiment: Experiment) -> ExperimentView:
+    """The view of an Experiment."""
+    store, uid = adapters.store, experiment.metadata.uid or ""
+    meta = experiment.metadata
+    return ExperimentView(
+        experiment=experiment,
+        suggestion=store.find(Suggestion, meta.namespace, meta.name),
+        tally=store.tally(uid),
+        active=tuple(active_trial(trial) for trial in store.active_trials(uid)),
+        proposals=store.proposals(uid, limit=experiment.spec.parallel_trial_count or DEFAULT_PARALLEL),
+        now=adapters.clock.now(),
+    )
+
+
+def gather_suggestion(adapters: Adapters, suggestion: Suggestion) -> SuggestionView:
+    """The view of a Suggestion."""
+    meta = suggestion.metadata
+    experiment = adapters.store.find(Experiment, meta.namespace, meta.name)
+    owners = {owner.uid for owner in meta.owner_references}
+    if experiment is not None and owners and experiment.metadata.uid not in owners:
+        experiment = None  # the namesake of an Experiment that is gone
+    return SuggestionView(suggestion=suggestion, experiment=experiment, now=adapters.clock.now())
+
+
+def gather_trial(adapters: Adapters, trial: Trial) -> TrialView:
+    """The view of a Trial."""
+    run = adapters.runner.observe(trial)
+    collection = adapters.collector.observe(trial)
+    metrics: Mapping[str, MetricSummary] = {}
+    is_active = trial_phase(trial.status.conditions).is_active
+    if is_active and (collection.is_drained or (run.phase is RunPhase.ABSENT and trial.status.stop_request)):
+        objective = trial.spec.objective
+        names = (objective.objective_metric_name, *objective.additional_metric_names)
+        metrics = adapters.observations.summarize(trial.metadata.uid or "", names)
+    return TrialView(trial=trial, run=run, collection=collection, metrics=metrics, now=adapters.clock.now())

@@ -1,0 +1,310 @@
+"""The controller: takes a key, gathers, plans, performs, writes the status."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from katibpy.api.experiment import Experiment
+from katibpy.api.model import Resource
+from katibpy.api.suggestion import Suggestion
+from katibpy.api.trial import EXPERIMENT_LABEL, Trial
+from katibpy.controller.adapters import Adapters
+from katibpy.controller.backoff import Backoff
+from katibpy.controller.gather import gather_experiment, gather_suggestion, gather_trial
+from katibpy.controller.perform import Performer
+from katibpy.controller.key_queue import KeyQueue
+from katibpy.core import instructions as do
+from katibpy.core.phases import ACTIVE_PHASES, TrialPhase, experiment_phase, trial_phase
+from katibpy.core.plan_experiment import plan_experiment
+from katibpy.core.plan_suggestion import plan_suggestion
+from katibpy.core.plan_trial import plan_trial
+from katibpy.core.views import Refusal, ServiceFailure, SuggestionView
+from katibpy.errors import (
+    ChangesGone,
+    Conflict,
+    InvalidSettings,
+    KatibError,
+    NotFound,
+    ServiceError,
+    StoreError,
+)
+from katibpy.ports import Key
+
+logger = logging.getLogger(__name__)
+
+Scope = Callable[[str, str], bool]
+"""Whether this controller looks after the Experiment of that namespace and name."""
+
+
+def everything(namespace: str, experiment_name: str) -> bool:
+    """The scope of a controller that looks after all Experiments."""
+    return True
+
+
+class Controller:
+    """Reconciles Experiments, Suggestions and Trials until stopped.
+
+    `start` runs it on threads of its own; `step` runs one reconciliation in the calling thread, for
+    simulations. One key is never reconciled by two threads at once. `_lock` guards `_next_poll` and
+    `_seen_version`.
+    """
+
+    def __init__(
+        self,
+        adapters: Adapters,
+        *,
+        scope: Scope = everything,
+        workers: int = 4,
+        request_timeout_seconds: float = 60.0,
+        poll_seconds: float = 0.5,
+    ) -> None:
+        self.adapters = adapters
+        self.queue = KeyQueue(adapters.clock)
+        self._scope = scope
+        self._performer = Performer(adapters, self.queue.add, request_timeout_seconds=request_timeout_seconds)
+        self._service_backoff = Backoff(adapters.clock)
+        self._error_backoff = Backoff(adapters.clock)
+        self._poll_seconds = poll_seconds
+        self._lock = threading.Lock()
+        self._next_poll = 0.0
+        self._seen_version = 0
+        self._is_stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"controller-{index}", daemon=True)
+            for index in range(workers)
+        ]
+        adapters.runner.subscribe(self.queue.add)
+        adapters.collector.subscribe(self.queue.add)
+
+    def start(self) -> None:
+        """Takes up everything unfinished and begins to reconcile."""
+        self.resync()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, timeout_seconds: float = 10.0) -> None:
+        """Ends the threads; reconciliations in progress are finished first."""
+        self._is_stopping.set()
+        self.queue.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout_seconds)
+
+    def resync(self) -> None:
+        """Queues whatever may need attention, as after a restart."""
+        store = self.adapters.store
+        with self._lock:
+            self._seen_version = store.version()
+        for experiment in store.list(Experiment).items:
+            if not self._is_mine(experiment):
+                continue
+            self.queue.add(experiment.key)
+            self.queue.add(("Suggestion", *experiment.key[1:]))
+            is_going = experiment.metadata.deletion_timestamp is not None
+            phases = () if is_going else tuple(phase.value for phase in ACTIVE_PHASES)
+            for trial in store.list(Trial, owner_uid=experiment.metadata.uid, phases=phases).items:
+                self.queue.add(trial.key)
+        for trial in store.list(Trial, is_deleting=True).items:
+            self.queue.add(trial.key)
+
+    def step(self, *, timeout_seconds: float | None = 0.0) -> bool:
+        """Reconciles one key in this thread; False when there was none in time."""
+        self._poll_changes()
+        key = self.queue.take(timeout_seconds=timeout_seconds)
+        if key is None:
+            return False
+        try:
+            self._reconcile_safely(key)
+        finally:
+            self.queue.done(key)
+        return True
+
+    def reconcile(self, key: Key) -> None:
+        """Brings one resource a step further. Raises what the ports raise."""
+        kind, namespace, name = key
+        store = self.adapters.store
+        if kind == "Trial":
+            trial = store.find(Trial, namespace, name)
+            if trial is not None and self._is_mine(trial):
+                self._reconcile_trial(trial)
+        elif kind == "Suggestion":
+            suggestion = store.find(Suggestion, namespace, name)
+            if suggestion is not None and self._is_mine(suggestion):
+                self._reconcile_suggestion(suggestion)
+        elif kind == "Experiment":
+            experiment = store.find(Experiment, namespace, name)
+            if experiment is not None and self._is_mine(experiment):
+                self._reconcile_experiment(experiment)
+
+    # One method per kind.
+
+    def _reconcile_experiment(self, experiment: Experiment) -> None:
+        view = gather_experiment(self.adapters, experiment)
+        plan = plan_experiment(view)
+        for instruction in plan.instructions:
+            self._performer.perform(instruction)
+        if experiment.metadata.deletion_timestamp is not None:
+            return
+        before = experiment_phase(experiment.status.conditions)
+        if plan.status != experiment.status:
+            self.adapters.store.replace_status(experiment.but(status=plan.status))
+        after = experiment_phase(plan.status.conditions)
+        if after is not before:
+            logger.info("%s/%s: Experiment is %s", *experiment.key[1:], after.value)
+            self.queue.add(("Suggestion", *experiment.key[1:]))
+        suggestion = view.suggestion
+        if (
+            suggestion is not None
+            and not after.is_finished
+            and suggestion.spec.requests > suggestion.status.suggestion_count
+        ):
+            self.queue.add(suggestion.key)  # an algorithm that waits for results wants to see them
+
+    def _reconcile_suggestion(self, suggestion: Suggestion) -> None:
+        wait = self._service_backoff.seconds_left(suggestion.key)
+        if wait > 0:
+            self.queue.add_after(suggestion.key, wait)
+            return
+        view = self._with_answers(gather_suggestion(self.adapters, suggestion))
+        plan = plan_suggestion(view)
+        store = self.adapters.store
+        has_news = plan.status != suggestion.status
+        for instruction in plan.instructions:
+            if isinstance(instruction, do.SaveReply):
+                store.save_reply(
+                    suggestion.but(status=plan.status), instruction.proposals, memory=instruction.memory
+                )
+                has_news = bool(instruction.proposals) or plan.status.exhausted
+            else:
+                self._performer.perform(instruction)
+        is_written = any(isinstance(step, do.SaveReply | do.RemoveSuggestion) for step in plan.instructions)
+        if has_news and not is_written:
+            store.replace_status(suggestion.but(status=plan.status))
+        if has_news:
+            self.queue.add(("Experiment", *suggestion.key[1:]))
+        if plan.again_after_seconds is not None:
+            if view.failure is not None:
+                self._service_backoff.postpone(suggestion.key, plan.again_after_seconds)
+            self.queue.add_after(suggestion.key, plan.again_after_seconds)
+
+    def _with_answers(self, view: SuggestionView) -> SuggestionView:
+        """Asks what the planner wants to know, until it wants to know nothing more."""
+        key = view.suggestion.key
+        for _ in range(2):
+            plan = plan_suggestion(view)
+            question = next(
+                (
+                    step
+                    for step in plan.instructions
+                    if isinstance(step, do.ValidateSettings | do.AskAlgorithm)
+                ),
+                None,
+            )
+            if question is None:
+                return view
+            try:
+                if isinstance(question, do.ValidateSettings):
+                    self._performer.validate_settings(question)
+                    view = replace(view, is_accepted=True)
+                else:
+                    view = replace(view, reply=self._performer.ask_algorithm(question))
+            except InvalidSettings as err:
+                return replace(view, refusal=Refusal(str(err)))
+            except ServiceError as err:
+                attempts = self._service_backoff.failed(key)
+                logger.warning("%s/%s: algorithm service: %s", *key[1:], err)
+                return replace(view, failure=ServiceFailure(str(err), attempts))
+            self._service_backoff.succeeded(key)
+        return view
+
+    def _reconcile_trial(self, trial: Trial) -> None:
+        view = gather_trial(self.adapters, trial)
+        plan = plan_trial(view)
+        for instruction in plan.instructions:
+            self._performer.perform(instruction)
+        before = trial_phase(trial.status.conditions)
+        if trial.metadata.deletion_timestamp is not None:
+            if any(isinstance(step, do.RemoveTrial) for step in plan.instructions):
+                self._wake_owner(trial)
+            return
+        if plan.status == trial.status:
+            return
+        self.adapters.store.replace_status(trial.but(status=plan.status))
+        after = trial_phase(plan.status.conditions)
+        if after is before:
+            return
+        logger.log(
+            logging.DEBUG if after is TrialPhase.RUNNING else logging.INFO,
+            "%s/%s: Trial is %s",
+            *trial.key[1:],
+            after.value,
+        )
+        self._wake_owner(trial)
+        if not after.is_active:
+            self.queue.add(trial.key)
+
+    def _wake_owner(self, trial: Trial) -> None:
+        name = trial.metadata.labels.get(EXPERIMENT_LABEL)
+        if name is not None:
+            self.queue.add(("Experiment", trial.metadata.namespace, name))
+
+    # Around the reconciliations.
+
+    def _is_mine(self, resource: Resource) -> bool:
+        meta = resource.metadata
+        if meta.deletion_timestamp is not None:
+            return True
+        name = meta.labels.get(EXPERIMENT_LABEL, "") if resource.kind == "Trial" else meta.name
+        return self._scope(meta.namespace, name)
+
+    def _work(self) -> None:
+        while not self._is_stopping.is_set():
+            self.step(timeout_seconds=self._poll_seconds)
+
+    def _reconcile_safely(self, key: Key) -> None:
+        try:
+            self.reconcile(key)
+        except (Conflict, NotFound):
+            self.queue.add(key)  # it changed while we planned: plan again
+        except KatibError as err:
+            self._retry(key, err, with_traceback=False)
+        except Exception as err:  # noqa: BLE001 - one broken resource must not end the controller
+            self._retry(key, err, with_traceback=True)
+        else:
+            self._error_backoff.succeeded(key)
+
+    def _retry(self, key: Key, err: Exception, *, with_traceback: bool) -> None:
+        attempts = self._error_backoff.failed(key)
+        delay = min(0.1 * 2 ** min(attempts, 9), 30.0)
+        logger.error("%s %s/%s: %s; again in %.1f s", *key, err, delay, exc_info=with_traceback)
+        self.queue.add_after(key, delay)
+
+    def _poll_changes(self) -> None:
+        """Notices what others wrote to the store: edits and deletions."""
+        now = self.adapters.clock.monotonic()
+        with self._lock:
+            if now < self._next_poll:
+                return
+            self._next_poll = now + self._poll_seconds
+            try:
+                changes = self.adapters.store.changes(self._seen_version, limit=10_000)
+            except ChangesGone:
+                changes = ()
+                self._seen_version = self.adapters.store.version()
+                is_behind = True
+            except StoreError as err:
+                logger.warning("cannot read changes: %s", err)
+                return
+            else:
+                is_behind = False
+                if changes:
+                    self._seen_version = changes[-1].version
+        if is_behind:
+            self.resync()
+        for change in changes:
+            self.queue.add((change.kind, change.namespace, change.name))
+            if change.kind == "Experiment":
+                self.queue.add(("Suggestion", change.namespace, change.name))
