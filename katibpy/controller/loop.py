@@ -14,8 +14,8 @@ from katibpy.api.trial import EXPERIMENT_LABEL, Trial
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.backoff import Backoff
 from katibpy.controller.gather import gather_experiment, gather_suggestion, gather_trial
-from katibpy.controller.perform import Performer
 from katibpy.controller.key_queue import KeyQueue
+from katibpy.controller.perform import Performer
 from katibpy.core import instructions as do
 from katibpy.core.phases import ACTIVE_PHASES, TrialPhase, experiment_phase, trial_phase
 from katibpy.core.plan_experiment import plan_experiment

@@ -153,8 +153,8 @@ class MetricSummary:
     """All values of one metric of one trial.
 
     NaN and infinities are never compared: `min` and `max` are of the finite numbers; without any they are
-    the latest value that is a number (`nan`, `inf`), and `UNAVAILABLE` if no value is a number at all. `latest` is the value of the greatest time, the
-    greatest sequence among equals.
+    the latest value that is a number (`nan`, `inf`), and `UNAVAILABLE` if no value is a number at all.
+    `latest` is the value of the greatest time, the greatest sequence among equals.
     """
 
     min: str
