@@ -10,4 +10,19 @@ ROWS = (
         "suggestion_services.random_search:RandomSearch",
         summary="independent draws; a finite space is never repeated",
     ),
+    Row(
+        "grid",
+        "suggestion_services.grid:GridSearch",
+        summary="every combination in order; doubles need a step",
+    ),
+    Row(
+        "sobol",
+        "suggestion_services.sobol:SobolSearch",
+        summary="low-discrepancy points: covers the space more evenly than random draws",
+    ),
+    Row(
+        "tpe",
+        "suggestion_services.tpe:Tpe",
+        summary="model-based; a good default from 20 trials on, for any kinds of parameter",
+    ),
 )

@@ -16,6 +16,7 @@ from katibpy.algo.space import Space, Value
 SMALL = 1 << 16
 """Spaces of up to so many assignments may be listed whole."""
 _ROUNDS = 8
+_NEIGHBOURS = 50
 
 
 @lru_cache(maxsize=32)
@@ -57,6 +58,15 @@ def walk(space: Space, *, seed: int, start: int) -> Iterator[dict[str, Value]]:
     """All assignments of a finite space, each once, in a random order that begins at place `start`."""
     size = space.cardinality or 0
     return (space.at(permuted((start + step) % size, size, seed)) for step in range(size))
+
+
+def nearby(
+    space: Space, assignment: dict[str, Value], rng: np.random.Generator
+) -> Iterator[dict[str, Value]]:
+    """Some assignments that differ from the given one in one dimension, drawn from its distribution."""
+    for _ in range(_NEIGHBOURS):
+        dimension = space.dimensions[int(rng.integers(len(space)))]
+        yield {**assignment, dimension.name: dimension.from_unit(float(rng.random()))}
 
 
 def seen_keys(space: Space, entries: Iterable[Entry]) -> set[tuple[Value, ...]]:

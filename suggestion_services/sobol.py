@@ -1,0 +1,90 @@
+"""Quasi-random search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+
+from katibpy.algo.algorithm import Algorithm, Proposal, Reads, Reply
+from katibpy.algo.history import History
+from katibpy.algo.problem import Problem
+from katibpy.algo.randomness import generator
+from katibpy.algo.settings import setting
+from katibpy.algo.space import Value
+from suggestion_services.finite import seen_keys, walk
+
+_SEEDS = 1 << 63
+_PATIENCE = 1024
+"""Points in a row that may all repeat what was proposed before one stops counting on the sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class SobolSettings:
+    """Settings of quasi-random search."""
+
+    random_state: int | None = setting(
+        None, minimum=0, help="seed of the scrambling; the Experiment's own when not given"
+    )
+
+
+class SobolSearch(Algorithm):
+    """Points of a scrambled Sobol sequence (Sobol, 1967; Joe and Kuo, 2008; Owen, 1998), one after another.
+
+    A point's coordinates are unit coordinates of the parameters, so each keeps its distribution, whole
+    numbers and choices have equal parts, and both bounds are reached. Proposal number i is point number i.
+    In a finite space, points that fall on what was proposed before are passed over.
+    """
+
+    name = "sobol"
+    summary = "low-discrepancy points: covers the space more evenly than random draws"
+    Settings = SobolSettings
+
+    def reads(self, problem: Problem) -> Reads:
+        """Everything in a finite space, to repeat nothing; else nothing."""
+        return Reads.NOTHING if problem.space.cardinality is None else Reads.ALL
+
+    def suggest(
+        self,
+        problem: Problem,
+        history: History,
+        *,
+        count: int,
+        memory: bytes | None,
+        rng: np.random.Generator,
+    ) -> Reply:
+        """Points number `history.total` and following, as far as they are new."""
+        space, size = problem.space, problem.space.cardinality
+        points = _points(problem, first=history.total)
+        if size is None:
+            texts = [space.format_assignment(each) for each in islice(points, count)]
+            return Reply(tuple(Proposal(text) for text in texts))
+        seen = seen_keys(space, history)
+        found: list[dict[str, Value]] = []
+        candidates = chain(islice(points, _PATIENCE), walk(space, seed=problem.seed, start=0))
+        while len(found) < count and len(seen) < size:
+            fresh = next((each for each in candidates if space.key(each) not in seen), None)
+            if fresh is None:
+                break
+            seen.add(tuple(fresh.values()))
+            found.append(fresh)
+        texts = [space.format_assignment(each) for each in found]
+        return Reply(tuple(Proposal(text) for text in texts), exhausted=len(seen) >= size)
+
+
+def _points(problem: Problem, *, first: int) -> Iterator[dict[str, Value]]:
+    """Assignments at the points from number `first` on."""
+    # Most of a second to import, which only those who use it should wait for.
+    from scipy.stats import qmc
+
+    if not len(problem.space):
+        return
+    scrambling = int(generator(problem.seed, 0).integers(_SEEDS))
+    sequence = qmc.Sobol(len(problem.space), scramble=True, seed=scrambling)
+    if first:
+        sequence.fast_forward(first)
+    while True:
+        # One at a time: several at once from the start of the sequence raise a warning about balance.
+        yield problem.space.from_unit_cube(sequence.random(1)[0].tolist())
