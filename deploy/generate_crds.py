@@ -1,27 +1,21 @@
-"""Writes the custom resource definitions of `katibpy.api.crd` to `deploy/crds`; `make crds` runs it."""
+"""Writes the CustomResourceDefinitions to `deploy/crds`: `python deploy/generate_crds.py`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from katibpy.api.crd import crd_manifests
 
-CRDS = Path(__file__).resolve().parent / "crds"
+TARGET = Path(__file__).resolve().parent / "crds"
 
 
-def main() -> int:
-    """Replaces every file of the folder, so that a kind that is no more leaves none behind."""
-    manifests = crd_manifests()
-    CRDS.mkdir(exist_ok=True)
-    for stale in CRDS.glob("*.yaml"):
-        if stale.name not in manifests:
-            stale.unlink()
-    for name, text in manifests.items():
-        (CRDS / name).write_text(text, encoding="utf-8")
-        print(f"deploy/crds/{name}")
-    return 0
+def main() -> None:
+    """Write every manifest."""
+    TARGET.mkdir(exist_ok=True)
+    for name, text in crd_manifests().items():
+        (TARGET / name).write_text(text, encoding="utf-8")
+        print(f"wrote deploy/crds/{name}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

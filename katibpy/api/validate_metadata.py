@@ -31,12 +31,13 @@ def check_metadata(metadata: ObjectMeta, problems: Problems) -> None:
         if len(metadata.name) > MAX_NAME_LENGTH:
             problems.add(
                 "metadata.name",
-                f"must have at most {MAX_NAME_LENGTH} characters, got {shown(metadata.name)} ({len(metadata.name)})",
+                f"must have at most {MAX_NAME_LENGTH} characters, got {shown(metadata.name)} with "
+                f"{len(metadata.name)}",
             )
     if not _NAMESPACE.fullmatch(metadata.namespace) or len(metadata.namespace) > _MAX_PART:
         problems.add(
             "metadata.namespace",
-            f"must be at most {_MAX_PART} lower case letters, digits and '-', got {shown(metadata.namespace)}",
+            f"must be up to {_MAX_PART} lower case letters, digits and '-', got {shown(metadata.namespace)}",
         )
     for key, value in metadata.labels.items():
         path = child_path("metadata.labels", key)

@@ -86,9 +86,7 @@ def _range(space: FeasibleSpace, kind: str, path: str, problems: Problems, *, ne
         advice = (
             "; put a fixed value into the trial template, or use a list with one item" if low == high else ""
         )
-        problems.add(
-            f"{path}.min", f"must be less than {path}.max ({space.max}), got {shown(space.min)}{advice}"
-        )
+        problems.add(f"{path}.min", f"must be less than max ({space.max}), got {shown(space.min)}{advice}")
     if space.distribution in _LOGARITHMIC and low is not None and low <= 0:
         problems.add(
             f"{path}.min",
