@@ -10,7 +10,7 @@ from katibpy.api.codec import Document
 from katibpy.api.config_map import ConfigMap, resolve_template
 from katibpy.api.defaults import with_defaults
 from katibpy.api.experiment import Experiment
-from katibpy.api.validation import validate_experiment, validate_update
+from katibpy.api.validation import validate_experiment
 from katibpy.errors import FieldError, InvalidResource, KatibError
 
 Check = Callable[[Experiment], tuple[FieldError, ...]]
@@ -69,11 +69,6 @@ def problems(experiment: Experiment, *, checks: Sequence[Check] = ()) -> tuple[F
         return found
     refused = [error for check in (_plug_ins, *checks) for error in check(experiment)]
     return tuple(refused)
-
-
-def changes_allowed(old: Experiment, new: Experiment) -> tuple[FieldError, ...]:
-    """Why the spec of a stored Experiment may not be replaced by another; () when it may."""
-    return validate_update(old, new)
 
 
 def _names(kind: catalog.Kind) -> Collection[str]:

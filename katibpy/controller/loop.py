@@ -71,6 +71,7 @@ class Controller:
         self._lock = threading.Lock()
         self._next_poll = 0.0
         self._seen_version = 0
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._is_stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"controller-{index}", daemon=True)
@@ -78,6 +79,10 @@ class Controller:
         ]
         adapters.runner.subscribe(self.queue.add)
         adapters.collector.subscribe(self.queue.add)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Calls the listener after every reconciliation, from the thread that made it."""
+        self._listeners = (*self._listeners, listener)
 
     def start(self) -> None:
         """Takes up everything unfinished and begins to reconcile."""
@@ -120,6 +125,8 @@ class Controller:
             self._reconcile_safely(key)
         finally:
             self.queue.done(key)
+        for listener in self._listeners:
+            listener()
         return True
 
     def reconcile(self, key: Key) -> None:
