@@ -29,6 +29,14 @@ class HistoryBaseMissing(ServiceError):
     """The service does not hold the history that the difference is to; all of it has to be sent."""
 
 
+class Unimplemented(ServiceError):
+    """The service lacks the method."""
+
+
+class Unexplained(ServiceError):
+    """The service failed with the code UNKNOWN: in Python, an exception that it did not catch."""
+
+
 _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     # Katib's controller gives up on INVALID_ARGUMENT alone, and none of these heals by itself.
     (InputError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -74,6 +82,10 @@ def raised(error: grpc.RpcError, *, peer: str) -> KatibError:
         return DeadlineExceeded(f"the algorithm service at {peer} did not answer in time: {details}")
     if code is grpc.StatusCode.UNAVAILABLE:
         return ServiceUnavailable(f"the algorithm service at {peer} cannot be reached: {details}")
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return Unimplemented(f"the algorithm service at {peer} lacks the method that was called: {details}")
+    if code is grpc.StatusCode.UNKNOWN:
+        return Unexplained(f"the algorithm service at {peer} failed: {details}")
     return ServiceError(f"the algorithm service at {peer} failed with {code.name}: {details}")
 
 
