@@ -11,7 +11,7 @@ from katibpy.algo.algorithm import Reads, Reply
 from katibpy.api.experiment import Experiment, Objective
 from katibpy.core.phases import TrialPhase
 from katibpy.core.records import HistoryDelta, TrialRecord
-from katibpy.errors import InvalidSettings, ServiceUnavailable, UnknownName
+from katibpy.errors import InputError, InvalidSettings, ServiceUnavailable
 from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.ports import Launcher, SuggestionCall
 from katibpy.rpc.convert_experiment import experiment_to_pb, objective_to_pb
@@ -105,7 +105,7 @@ class GrpcSuggestionGateway:
         name = algorithm.algorithm_name if algorithm else ""
         try:
             endpoint = self._launcher.endpoint(name, timeout_seconds=self._left(deadline))
-        except UnknownName as error:
+        except InputError as error:
             raise InvalidSettings([str(error)]) from error
         return self._links.to(endpoint.address)
 
