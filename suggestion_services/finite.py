@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from katibpy.algo.history import Entry
+from katibpy.algo.history import History
 from katibpy.algo.randomness import generator
 from katibpy.algo.space import Space, Value
 
@@ -69,7 +71,11 @@ def nearby(
         yield {**assignment, dimension.name: dimension.from_unit(float(rng.random()))}
 
 
-def seen_keys(space: Space, entries: Iterable[Entry]) -> set[tuple[Value, ...]]:
+def seen_keys(space: Space, history: History) -> set[tuple[Value, ...]]:
     """Keys of all complete assignments that were ever proposed."""
-    keys = {space.key(entry.assignment) for entry in entries}
+    if len(space) > 1:
+        # Three times as fast, which counts with ten thousand entries; one incomplete entry is enough to fail.
+        with suppress(KeyError):
+            return set(map(itemgetter(*space.names), (entry.assignment for entry in history)))
+    keys = {space.key(entry.assignment) for entry in history}
     return {key for key in keys if key is not None}

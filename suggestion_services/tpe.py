@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from katibpy.algo.algorithm import Algorithm, Proposal, Reply
+from katibpy.algo.cancellation import stop_if_cancelled
 from katibpy.algo.history import History
 from katibpy.algo.problem import Problem
 from katibpy.algo.settings import parse_settings
@@ -34,6 +35,7 @@ class Tpe(Algorithm):
     name = "tpe"
     summary = "model-based; a good default from 20 trials on, for any kinds of parameter"
     Settings = TpeSettings
+    learns = True
 
     def __init__(self) -> None:
         self._cache: TrialCache | None = None
@@ -71,6 +73,7 @@ class Tpe(Algorithm):
         study = study_of(cache.trials(problem, history, translated), sampler)
 
         def draw() -> dict[str, Value]:
+            stop_if_cancelled()
             return translated.from_optuna(study.ask(translated.distributions).params)
 
         if space.cardinality is None:

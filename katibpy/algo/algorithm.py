@@ -79,6 +79,10 @@ class Algorithm(ABC):
     """One line: what it is good for."""
     Settings: ClassVar[type[Any]]
     """A frozen dataclass of `katibpy.algo.settings.setting` fields."""
+    learns: ClassVar[bool] = False
+    """Whether losses steer it; then it is held to be better than random search, else not to heed them."""
+    repeats: ClassVar[bool] = False
+    """Whether it may propose an assignment again on purpose, to run it longer or once more."""
 
     def reads(self, problem: Problem) -> Reads:
         """Which part of the history `suggest` needs for this problem."""

@@ -18,7 +18,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -94,7 +94,7 @@ class SettingRow:
         default: the default as it would be written, `required` when there is none.
         bounds: the limits in words.
         help: one line.
-        aliases: other names that mean the same.
+        rule: the limits themselves, with choices and other names of the setting.
     """
 
     name: str
@@ -102,7 +102,7 @@ class SettingRow:
     default: str
     bounds: str
     help: str
-    aliases: tuple[str, ...] = ()
+    rule: Rule = field(default_factory=Rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def setting(
 ) -> Any:
     """Declares a setting as the default of a dataclass field; see `Rule` for the arguments."""
     rule = Rule(minimum, maximum, above, below, choices, aliases, help)
-    return dataclasses.field(default=default, metadata={_RULE: rule})
+    return field(default=default, metadata={_RULE: rule})
 
 
 def parse_settings(cls: type[_Settings], settings: Mapping[str, str]) -> _Settings:
@@ -171,7 +171,7 @@ def describe_settings(cls: type[Any]) -> tuple[SettingRow, ...]:
             default="required" if item.default is MISSING else _text(item.default),
             bounds=item.rule.bounds,
             help=item.rule.help,
-            aliases=item.rule.aliases,
+            rule=item.rule,
         )
         for item in _fields(cls)
     )
@@ -269,16 +269,16 @@ def _fields(cls: type[Any]) -> tuple[_Field, ...]:
     found = _KNOWN.get(cls)
     if found is None:
         hints = get_type_hints(cls)
-        found = tuple(_field(field, hints[field.name]) for field in dataclasses.fields(cls))
+        found = tuple(_field(each, hints[each.name]) for each in dataclasses.fields(cls))
         _KNOWN[cls] = found
     return found
 
 
-def _field(field: dataclasses.Field[Any], hint: Any) -> _Field:
+def _field(declared: dataclasses.Field[Any], hint: Any) -> _Field:
     is_union = get_origin(hint) in (Union, types.UnionType)
     members = get_args(hint) if is_union else (hint,)
     kinds = [member for member in members if member is not type(None)]
     if len(kinds) != 1 or not isinstance(kinds[0], type):
-        raise TypeError(f"setting {field.name} has a type that settings cannot have: {hint}")
-    rule = cast("Rule", field.metadata.get(_RULE, Rule()))
-    return _Field(field.name, kinds[0], len(kinds) < len(members), field.default, rule)
+        raise TypeError(f"setting {declared.name} has a type that settings cannot have: {hint}")
+    rule = cast("Rule", declared.metadata.get(_RULE, Rule()))
+    return _Field(declared.name, kinds[0], len(kinds) < len(members), declared.default, rule)

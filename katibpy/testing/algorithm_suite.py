@@ -1,0 +1,107 @@
+"""The conformance suite for algorithms: every promise of `katibpy.algo.algorithm`, each a plain function.
+
+Tests run it over every row of the catalogue; `run_checks` runs it against anything that can be asked::
+
+    for result in run_checks(CatalogSubject("random")):
+        print(result.check.name, result.verdict, result.detail)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from katibpy.errors import KatibError
+from katibpy.testing import algorithm_repeat_checks as repeat
+from katibpy.testing import algorithm_result_checks as result
+from katibpy.testing import algorithm_space_checks as space
+from katibpy.testing.algorithm_subject import BrokenPromiseError, NotApplicableError, Subject
+
+
+class Verdict(StrEnum):
+    """What came of a check."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise.
+
+    Attributes:
+        name: short name, for selection.
+        promise: the promise in one sentence.
+        run: raises BrokenPromiseError, or NotApplicableError when it says nothing about the subject.
+    """
+
+    name: str
+    promise: str
+    run: Callable[[Subject], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one check.
+
+    Attributes:
+        check: which.
+        verdict: kept, broken or not applicable.
+        detail: what was sent and what came back, or why it does not apply; empty when kept.
+    """
+
+    check: Check
+    verdict: Verdict
+    detail: str = ""
+
+
+def _check(run: Callable[[Subject], None]) -> Check:
+    name = run.__name__.replace("_", "-")
+    return Check(name, (run.__doc__ or name).strip().splitlines()[0], run)
+
+
+CHECKS: Sequence[Check] = tuple(
+    map(
+        _check,
+        (
+            space.proposes_inside_the_space,
+            space.writes_values_as_the_space_does,
+            space.gives_what_is_asked_for,
+            space.batches_hold_no_repeats,
+            space.pending_trials_are_not_proposed_again,
+            space.goes_through_a_finite_space_once,
+            repeat.same_request_same_reply,
+            repeat.same_reply_in_another_process,
+            repeat.restarts_change_nothing,
+            repeat.experiments_do_not_mix,
+            repeat.changed_entries_are_seen,
+            repeat.maximising_equals_minimising_the_negation,
+            repeat.the_seed_counts,
+            result.odd_results_do_no_harm,
+            result.entries_of_another_space_do_no_harm,
+            result.names_each_bad_setting,
+            result.reports_all_bad_settings_at_once,
+            result.accepts_its_defaults,
+            result.finds_better_than_random_search,
+            result.losses_change_nothing_unless_it_learns,
+        ),
+    )
+)
+"""All promises, in the order in which a report gives them."""
+
+
+def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[Result]:
+    """Runs the checks one after another and gives each result as soon as it is there."""
+    for check in checks:
+        try:
+            check.run(subject.restarted())
+        except NotApplicableError as reason:
+            yield Result(check, Verdict.NOT_APPLICABLE, str(reason))
+        except BrokenPromiseError as broken:
+            yield Result(check, Verdict.BROKEN, str(broken))
+        except KatibError as error:
+            yield Result(check, Verdict.BROKEN, f"{type(error).__name__}: {error}")
+        else:
+            yield Result(check, Verdict.KEPT)
