@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from katibpy import catalog
 from katibpy.api.codec import Document
-from katibpy.api.config_map import ConfigMap, resolve_template
+from katibpy.api.config_map import ConfigMap, with_template
 from katibpy.api.defaults import with_defaults
 from katibpy.api.experiment import Experiment
 from katibpy.api.validation import validate_experiment
@@ -35,7 +35,11 @@ def admit(documents: Sequence[Document], *, checks: Sequence[Check] = ()) -> tup
     Raises:
         InvalidResource: every problem of every document at once.
     """
-    config_maps = [each.resource for each in documents if isinstance(each.resource, ConfigMap)]
+    config_maps = {
+        (each.resource.metadata.namespace, each.resource.metadata.name): each.resource
+        for each in documents
+        if isinstance(each.resource, ConfigMap)
+    }
     admitted: list[Admitted] = []
     errors: list[FieldError] = []
     for document in documents:
@@ -46,7 +50,7 @@ def admit(documents: Sequence[Document], *, checks: Sequence[Check] = ()) -> tup
             errors.extend(document.located([_only_experiments(resource.kind)]))
             continue
         try:
-            experiment = with_defaults(_with_template(resource, config_maps))
+            experiment = with_defaults(with_template(resource, config_maps))
         except InvalidResource as err:
             errors.extend(document.located(err.errors))
             continue
@@ -73,14 +77,6 @@ def problems(experiment: Experiment, *, checks: Sequence[Check] = ()) -> tuple[F
 
 def _names(kind: catalog.Kind) -> Collection[str]:
     return {*catalog.names(kind), *kind.planned}
-
-
-def _with_template(experiment: Experiment, config_maps: Sequence[ConfigMap]) -> Experiment:
-    template = experiment.spec.trial_template
-    if template is None or template.config_map is None:
-        return experiment
-    resolved = resolve_template(template, config_maps)
-    return experiment.but(spec=experiment.spec.but(trial_template=resolved))
 
 
 def _plug_ins(experiment: Experiment) -> tuple[FieldError, ...]:
