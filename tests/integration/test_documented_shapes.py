@@ -1,0 +1,258 @@
+"""Experiments of every shape that Katib documents, run to their end by the `katib` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.katib_command import EXPERIMENT_LABEL, Katib, Ran, assignment, metric, phase
+
+SHAPES = Path(__file__).with_name("shapes")
+MAX_TRIALS = ("True", "ExperimentMaxTrialsReached")
+
+
+@pytest.fixture
+def katib(tmp_path: Path) -> Katib:
+    return Katib(tmp_path / "state")
+
+
+def run(katib: Katib, shape: str, *, code: int = 0) -> Ran:
+    return katib.run(SHAPES / f"{shape}.yaml", code=code)
+
+
+def test_random_search_draws_every_kind_of_parameter_within_its_space(katib: Katib) -> None:
+    ran = run(katib, "random")
+    trials = ran.trials()
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert ran.conditions["Running"][0] == "False"
+    assert ran.status["trials"] == ran.status["trialsSucceeded"] == len(trials) == 6
+    drawn = [assignment(trial["spec"]) for trial in trials]
+    assert len({tuple(each.values()) for each in drawn}) == 6
+    for values in drawn:
+        assert round(float(values["rate"]) * 100, 9) in range(1, 6)
+        assert int(values["width"]) in range(-3, 13)
+        assert values["momentum"] in ("0.5", "0.9", "0.99")
+        assert values["optimizer"] in ("sgd", "adam", "no optimizer at all")
+    best = max(trials, key=lambda trial: int(assignment(trial["spec"])["width"]))
+    assert ran.best["width"] == assignment(best["spec"])["width"]
+    assert ran.best_metric("score") == ran.best_metric("width")
+    assert ran.best_metric("score")["latest"] == ran.best["width"]
+    for trial in trials:
+        assert phase(trial) == "Succeeded"
+        assert trial["metadata"]["labels"][EXPERIMENT_LABEL] == "random"
+        assert trial["metadata"]["name"].startswith("random-")
+
+
+def test_grid_search_stops_at_the_trial_limit(katib: Katib) -> None:
+    ran = run(katib, "grid")
+    tried = [tuple(assignment(trial["spec"]).values()) for trial in ran.trials()]
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert len(set(tried)) == len(tried) == 5
+
+
+def test_grid_search_without_a_limit_tries_every_combination_once(katib: Katib) -> None:
+    ran = run(katib, "grid-to-its-end")
+    tried = {tuple(assignment(trial["spec"]).values()) for trial in ran.trials()}
+    assert ran.conditions["Succeeded"] == ("True", "ExperimentSuggestionEndReached")
+    wanted = {(r, n, o) for r in ("0.1", "0.2", "0.3") for n in ("1", "2") for o in ("sgd", "adam")}
+    assert tried == wanted
+    assert ran.status["trialsSucceeded"] == 12
+    assert ran.best["rate"] == "0.1"
+
+
+def test_tpe_takes_hyperopts_settings_and_searches_where_it_is_good(katib: Katib) -> None:
+    ran = run(katib, "tpe")
+    trials = ran.trials()
+    losses = [float(metric(trial["status"], "loss")["min"]) for trial in trials]
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert len(trials) == 12
+    assert sum(losses[6:]) / 6 < sum(losses[:6]) / 6, losses
+    assert float(ran.best_metric("loss")["min"]) == min(losses)
+
+
+def test_sobol_search_covers_the_space_evenly(katib: Katib) -> None:
+    ran = run(katib, "sobol")
+    points = [assignment(trial["spec"]) for trial in ran.trials()]
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    eighths = sorted(int((float(point["x"]) + 10) / 20 * 8) for point in points)
+    assert eighths == list(range(8))
+
+
+def test_the_four_distributions_keep_to_their_ranges(katib: Katib) -> None:
+    ran = run(katib, "distributions")
+    ranges = {
+        "uniform": (0.5, 0.9),
+        "log-uniform": (0.001, 10),
+        "normal": (10, 64),
+        "log-normal": (0.01, 0.5),
+    }
+    drawn = [assignment(trial["spec"]) for trial in ran.trials()]
+    assert len(drawn) == 6
+    for values in drawn:
+        for name, (low, high) in ranges.items():
+            assert low <= float(values[name]) <= high
+        assert int(values["normal"]) % 2 == 0
+
+
+def test_each_metric_is_summarised_and_the_strategy_chooses_the_best_trial(katib: Katib) -> None:
+    ran = run(katib, "metric-strategies")
+    observed = {assignment(trial["spec"])["plan"]: trial["status"] for trial in ran.trials()}
+    for name in ("accuracy", "loss", "val-error", "f1"):
+        assert metric(observed["peak"], name) == {"min": "0.30", "max": "0.99", "latest": "0.50"}
+        assert metric(observed["climb"], name) == {"min": "0.20", "max": "0.70", "latest": "0.70"}
+    assert ran.best == {"plan": "climb"}
+
+
+def test_metrics_without_a_strategy_get_the_objectives(katib: Katib) -> None:
+    ran = run(katib, "default-strategies")
+    assert ran.experiment["spec"]["objective"]["metricStrategies"] == [
+        {"name": "accuracy", "value": "max"},
+        {"name": "loss", "value": "min"},
+    ]
+    assert ran.best_metric("loss") == {"min": ".25", "max": "1e0", "latest": "1e0"}
+    assert ran.best_metric("accuracy") == {"min": "0.1", "max": "0.9", "latest": "0.8"}
+
+
+def test_a_metrics_file_is_read_by_its_timestamps_and_belongs_to_its_trial_alone(katib: Katib) -> None:
+    ran = run(katib, "file-text")
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert ran.best == {"tenths": "3"}
+    for trial in ran.trials():
+        tenths = assignment(trial["spec"])["tenths"]
+        assert metric(trial["status"], "accuracy") == {
+            "min": f"0.{tenths}",
+            "max": "0.9",
+            "latest": f"0.{tenths}",
+        }
+        assert metric(trial["status"], "loss")["latest"] == "1.5"
+    assert not Path("/var/log/katib").exists()
+
+
+def test_custom_filters_read_a_metrics_file(katib: Katib) -> None:
+    ran = run(katib, "file-filters")
+    assert ran.best == {"hundredths": "75"}
+    assert ran.best_metric("accuracy") == {"min": "0.75", "max": "0.75", "latest": "0.75"}
+    assert ran.best_metric("loss") == {"min": "-2.5", "max": "4.25", "latest": "4.25"}
+
+
+def test_custom_filters_read_standard_output_and_error(katib: Katib) -> None:
+    ran = run(katib, "stdout-filters")
+    assert ran.best_metric("accuracy")["latest"] == "87.5"
+    assert ran.best_metric("valid_1 auc")["latest"] == "0.75"
+
+
+def test_json_lines_give_text_and_numbers(katib: Katib) -> None:
+    ran = run(katib, "file-json")
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert ran.best == {"tenths": "4"}
+    assert ran.best_metric("accuracy") == {"min": "0.4", "max": "0.9", "latest": "0.9"}
+    assert ran.best_metric("loss") == {"min": "0.25", "max": "1", "latest": "0.5"}
+    assert ran.best_metric("unseen") == dict.fromkeys(("min", "max", "latest"), "unavailable")
+
+
+def test_a_trial_is_told_its_metadata_and_values_reach_it_as_they_are(katib: Katib) -> None:
+    ran = run(katib, "metadata")
+    name = ran.status["currentOptimalTrial"]["bestTrialName"]
+    logs = katib("logs", name)
+    assert logs.code == 0, logs
+    words = (
+        "1",
+        'it\'s "quoted" ${trialParameters.x}\n{and: [braced]}',
+        name,
+        "default",
+        "Job",
+        "batch/v1",
+        "custom-label",
+        'any "text", with: colons',
+        f"job {name} of default {name}",
+    )
+    assert logs.stdout == "".join(f"<{word}>\n" for word in words) + "x=1\n"
+
+
+@pytest.mark.parametrize("policy", ["long-running", "from-volume"])
+def test_an_experiment_goes_on_when_its_limit_is_raised(katib: Katib, tmp_path: Path, policy: str) -> None:
+    first = run(katib, f"resume-{policy}")
+    names = [trial["metadata"]["name"] for trial in first.trials()]
+    assert first.conditions["Succeeded"] == MAX_TRIALS
+    assert first.best == {"x": "2"}
+
+    second = katib.run(_with_limit(f"resume-{policy}", 4, tmp_path))
+    assert list(second.conditions)[-3:] == ["Restarting", "Running", "Succeeded"]
+    assert second.conditions["Succeeded"] == MAX_TRIALS
+    assert second.conditions["Restarting"] == ("True", "ExperimentRestarting")
+    assert second.status["trialsSucceeded"] == 4
+    assert second.best == {"x": "4"}
+    assert [trial["metadata"]["name"] for trial in second.trials()][:2] == names
+
+
+def test_an_experiment_that_never_resumes_refuses_a_higher_limit(katib: Katib, tmp_path: Path) -> None:
+    first = run(katib, "resume-never")
+    assert first.conditions["Succeeded"] == MAX_TRIALS
+    refused = katib("run", _with_limit("resume-never", 4, tmp_path), "-o", "json")
+    assert refused.code == 2, refused
+    assert "spec.resumePolicy must be LongRunning or FromVolume" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert run(katib, "resume-never").status == first.status
+
+
+def test_a_trial_template_comes_from_a_config_map_in_the_same_file(katib: Katib) -> None:
+    ran = run(katib, "config-map")
+    assert ran.experiment["metadata"]["namespace"] == "tuning"
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert ran.best == {"loss": "0.25"}
+
+
+def test_a_goal_ends_the_experiment_and_kills_what_still_runs(katib: Katib) -> None:
+    ran = run(katib, "goal")
+    assert ran.conditions["Succeeded"] == ("True", "ExperimentGoalReached")
+    assert ran.best == {"kind": "quick"}
+    assert (ran.status["trialsSucceeded"], ran.status["trialsKilled"]) == (1, 1)
+    assert ran.status["trials"] == 2
+    assert "trialsRunning" not in ran.status or ran.status["trialsRunning"] == 0
+
+
+def test_too_many_failed_trials_fail_the_experiment(katib: Katib) -> None:
+    ran = run(katib, "failing", code=1)
+    assert ran.conditions["Failed"] == ("True", "ExperimentFailed")
+    assert ran.status["trialsFailed"] == 1
+    assert ran.status["trialMetricsUnavailable"] == 1
+    assert ran.best == {"outcome": "good"}
+    ended = {assignment(trial["spec"])["outcome"]: trial for trial in ran.trials()}
+    assert {name: phase(trial) for name, trial in ended.items()} == {
+        "good": "Succeeded",
+        "broken": "Failed",
+        "silent": "MetricsUnavailable",
+    }
+    assert "out of luck" in ended["broken"]["status"]["conditions"][-1]["message"]
+    message = ended["silent"]["status"]["conditions"][-1]["message"]
+    assert "scores" in message
+    assert "'score'" in message
+
+
+def test_a_loss_that_is_no_number_is_kept_and_never_wins(katib: Katib) -> None:
+    ran = run(katib, "not-a-number")
+    assert ran.best == {"loss": "0.5"}
+    latest = {
+        assignment(trial["spec"])["loss"]: metric(trial["status"], "loss")["latest"] for trial in ran.trials()
+    }
+    assert latest == {"nan": "nan", "0.5": "0.5", "inf": "inf"}
+    assert {phase(trial) for trial in ran.trials()} <= {"Succeeded", "MetricsUnavailable"}
+
+
+def test_no_shape_is_left_out() -> None:
+    source = Path(__file__).read_text()
+    shapes = {path.stem for path in SHAPES.glob("*.yaml")}
+    used = {shape for shape in shapes if f'"{shape}"' in source}
+    used |= {f"resume-{policy}" for policy in ("long-running", "from-volume")}
+    assert used == shapes
+
+
+def _with_limit(shape: str, limit: int, directory: Path) -> Path:
+    document: dict[str, Any] = yaml.safe_load((SHAPES / f"{shape}.yaml").read_text())
+    document["spec"]["maxTrialCount"] = limit
+    file = directory / f"{shape}-{limit}.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
