@@ -102,8 +102,8 @@ RULES: Mapping[type[Model], ModelRules] = {
             Rule(
                 f"self.metadata.name.size() <= {MAX_NAME_LENGTH} && "
                 "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-                "metadata.name must start with a lower case letter, end with a lower case letter or digit, have "
-                f"only these and '-' between, and at most {MAX_NAME_LENGTH} characters",
+                "metadata.name must start with a lower case letter, end with a lower case letter or digit, "
+                f"have only these and '-' between, and at most {MAX_NAME_LENGTH} characters",
             ),
         ),
     ),

@@ -35,6 +35,7 @@ _BOOLEANS = {
 _INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|[0-9][0-9_]*)")
 _DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_YAML_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 _MAX_INTEGER_DIGITS = 64
 _QUOTES = frozenset("'\"|>")
 _TAG = "tag:yaml.org,2002:"
@@ -79,10 +80,17 @@ class Entry:
 
 @dataclass(slots=True)
 class MappingNode:
-    """A mapping; a repeated key appears repeatedly. Keys are strings as they were written."""
+    """A mapping; a repeated key appears repeatedly. Keys are strings as they were written.
+
+    Attributes:
+        line: 1-based.
+        entries: what the mapping itself has.
+        inherited: mappings after `<<`, which give what it has not; the first one wins.
+    """
 
     line: int | None
     entries: list[Entry] = field(default_factory=list)
+    inherited: list[MappingNode] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -141,21 +149,32 @@ def read_documents(text: str | bytes) -> list[Node]:
         text.encode()
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise ParseError(f"must be UTF-8 text, got a bad byte or character at offset {error.start}") from None
+    looks_like_json = text.lstrip()[:1] in ("{", "[")
+    if looks_like_json and _YAML_LINE_BREAKS.search(text):
+        # YAML would take these for line breaks inside a string and fold them.
+        try:
+            return [_from_json(text)]
+        except ParseError:
+            looks_like_json = False
     loader = _LOADER(text)
     try:
         return list(_Builder(loader).documents())
-    except yaml.MarkedYAMLError as error:
+    except yaml.YAMLError as error:
         # JSON that YAML 1.1 cannot read: tabs, surrogate pairs, very long keys. It loses its line numbers.
-        if text.lstrip()[:1] in ("{", "["):
+        if looks_like_json:
             return [_from_json(text)]
+        raise _syntax_error(error) from None
+    finally:
+        loader.dispose()
+
+
+def _syntax_error(error: yaml.YAMLError) -> ParseError:
+    if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         context = f" ({error.context})" if error.context else ""
-        raise ParseError(f"{where}must be YAML or JSON, but {error.problem}{context}") from None
-    except yaml.YAMLError as error:
-        raise ParseError(f"must be YAML or JSON, but {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
+        return ParseError(f"{where}must be YAML or JSON, but {error.problem}{context}")
+    return ParseError(f"must be YAML or JSON, but {' '.join(str(error).split())}")
 
 
 def from_python(value: object, depth: int = 0) -> Node:
@@ -325,26 +344,23 @@ class _Builder:
 
 
 def _merge(target: MappingNode, node: Node) -> None:
-    """`<<: *defaults`: keys of the mapping itself win, wherever they stand."""
-    sources = node.items if isinstance(node, SequenceNode) else [node]
-    for source in sources:
+    for source in node.items if isinstance(node, SequenceNode) else [node]:
         if not isinstance(source, MappingNode):
             raise ParseError(f"line {target.line}: must have a mapping or a list of mappings after `<<`")
-        target.entries.append(Entry("<<", source.line, source))
+        target.inherited.append(source)
 
 
 def merged_entries(node: MappingNode) -> list[Entry]:
-    """The entries of a mapping with `<<` resolved; repeated keys of the mapping itself stay repeated."""
-    if all(entry.key != "<<" or not isinstance(entry.node, MappingNode) for entry in node.entries):
+    """The entries of a mapping, inherited ones last; only its own keys may be repeated."""
+    if not node.inherited:
         return node.entries
-    own = [entry for entry in node.entries if entry.key != "<<"]
-    known = {entry.key for entry in own}
-    for entry in node.entries:
-        if entry.key == "<<" and isinstance(entry.node, MappingNode):
-            inherited = [each for each in merged_entries(entry.node) if each.key not in known]
-            known.update(each.key for each in inherited)
-            own += inherited
-    return own
+    merged = list(node.entries)
+    known = {entry.key for entry in merged}
+    for source in node.inherited:
+        new = [entry for entry in merged_entries(source) if entry.key not in known]
+        known.update(entry.key for entry in new)
+        merged += new
+    return merged
 
 
 def _line(event: Any) -> int:

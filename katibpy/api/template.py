@@ -18,6 +18,7 @@ from typing import Any
 
 from katibpy.api.experiment import TrialParameter, TrialTemplate
 from katibpy.api.model import NameValue
+from katibpy.api.paths import child_path
 from katibpy.errors import FieldError, InvalidResource
 
 PLACEHOLDER = re.compile(r"\$\{trialParameters\.([^{}]*)\}")
@@ -53,7 +54,8 @@ def find_placeholders(value: object, path: str = TRIAL_SPEC_PATH) -> dict[str, s
         elif isinstance(node, Mapping):
             children: list[tuple[object, str]] = []
             for key, child in node.items():
-                children += [(key, f"{where}.{key}"), (child, f"{where}.{key}")]
+                step = child_path(where, str(key))
+                children += [(key, step), (child, step)]
             pending += reversed(children)
         elif isinstance(node, list | tuple):
             pending += [(child, f"{where}[{index}]") for index, child in enumerate(node)][::-1]
@@ -258,11 +260,11 @@ class _Compiler:
         return lambda values: layout % pick(values)
 
     def _mapping(self, node: dict[Any, Any], path: str, depth: int) -> _Filler | None:
-        keys = {key: self._text(key, f"{path}.{key}") for key in node if isinstance(key, str)}
+        keys = {key: self._text(key, child_path(path, key)) for key in node if isinstance(key, str)}
         children = {
             key: filler
             for key, child in node.items()
-            if (filler := self.compile(child, f"{path}.{key}", depth + 1)) is not None
+            if (filler := self.compile(child, child_path(path, str(key)), depth + 1)) is not None
         }
         if any(keys.values()):
             return _renaming(node, keys, children, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from katibpy.api.conditions import compile_condition
@@ -35,8 +35,8 @@ def check_template(template: TrialTemplate | None, parameters: Sequence[str], pr
         problems.add(_PATH, "must be set, got nothing; say what every trial runs")
         return
     problems.require(f"{_PATH}.primaryContainerName", template.primary_container_name)
-    _condition(template.success_condition, "successCondition", problems)
-    _condition(template.failure_condition, "failureCondition", problems)
+    _condition(template.success_condition, "successCondition", template, problems)
+    _condition(template.failure_condition, "failureCondition", template, problems)
     entries = template.trial_parameters
     if entries is None:
         problems.add(_PARAMETERS, "must be set, got nothing; list what the template takes")
@@ -45,10 +45,13 @@ def check_template(template: TrialTemplate | None, parameters: Sequence[str], pr
     _source(template, entries or (), problems)
 
 
-def _condition(text: str, field: str, problems: Problems) -> None:
+def _condition(text: str, field: str, template: TrialTemplate, problems: Problems) -> None:
     path = f"{_PATH}.{field}"
     if not text:
-        problems.add(path, "must be set for jobs of this kind, which have no known one, got nothing")
+        spec = template.trial_spec
+        if spec is None or (spec.get("apiVersion") and spec.get("kind")):
+            what = "from a ConfigMap" if spec is None else f"of kind {shown(spec['kind'])}"
+            problems.add(path, f"must be set for a job {what}, because no usual one is known, got nothing")
         return
     try:
         compile_condition(text)
@@ -71,7 +74,7 @@ def _trial_parameters(
         if not known:
             problems.add(
                 f"{where}.reference",
-                f"must be the name of one of spec.parameters ({', '.join(parameters)}) or ${{trialSpec...}}, "
+                f"must be the name of one of spec.parameters ({_listed(parameters)}) or ${{trialSpec...}}, "
                 f"got {shown(entry.reference)}{did_you_mean(entry.reference, parameters)}",
             )
     referred = {entry.reference for entry in entries}
@@ -108,7 +111,7 @@ def _placeholders(spec: Mapping[str, Any], entries: Sequence[TrialParameter], pr
     used = find_placeholders(spec)
     names = [entry.name for entry in entries]
     for index, entry in enumerate(entries):
-        if entry.name and entry.name not in used:
+        if entry.name and entry.name not in used and not set(entry.name) & {"{", "}"}:
             problems.add(
                 f"{_PARAMETERS}[{index}].name",
                 f"must be used in {TRIAL_SPEC_PATH} as ${{trialParameters.{entry.name}}}, got no such text",
@@ -122,7 +125,7 @@ def _placeholders(spec: Mapping[str, Any], entries: Sequence[TrialParameter], pr
         if name not in names:
             problems.add(
                 path,
-                f"must only use names of {_PARAMETERS} ({', '.join(names) or 'none'}), "
+                f"must only use names of {_PARAMETERS} ({_listed(names)}), "
                 f"got ${{trialParameters.{name}}}{did_you_mean(name, names)}",
             )
 
@@ -154,3 +157,7 @@ def _kind(spec: Mapping[str, Any], template: TrialTemplate, problems: Problems) 
             )
     if complete and (spec["apiVersion"], spec["kind"]) == ("batch/v1", "Job"):
         check_job(spec, TRIAL_SPEC_PATH, template.primary_container_name, problems)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(name for name in names if name)) or "none"
