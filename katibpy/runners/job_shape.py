@@ -1,0 +1,236 @@
+"""The parts of a `batch/v1 Job` that the local runner works with, and all that keeps it from doing so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from katibpy.errors import FieldError
+from katibpy.runners import job_fields
+from katibpy.runners.job_fields import ENVIRONMENT_NAME, is_open, unfit, unfit_resources
+
+JOB_API_VERSION = "batch/v1"
+JOB_KIND = "Job"
+
+FIELD_REFERENCES = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName")
+"""What `fieldRef.fieldPath` may be, besides one entry of `metadata.labels` or `metadata.annotations`."""
+
+_OBJECT_FIELDS = dict.fromkeys(("apiVersion", "kind", "metadata", "spec", "status"), lambda value: None)
+_TEMPLATE_FIELDS = dict.fromkeys(("metadata", "spec"), lambda value: None)
+
+
+@dataclass(frozen=True, slots=True)
+class JobShape:
+    """A Job, taken apart; empty parts where it is not well-formed.
+
+    Attributes:
+        object: all of it.
+        spec: `spec`.
+        pod_metadata: `spec.template.metadata`.
+        pod: `spec.template.spec`.
+        container: the primary container.
+        container_path: path of the primary container below the object.
+    """
+
+    object: Mapping[str, Any]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    pod_metadata: Mapping[str, Any] = field(default_factory=dict)
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    container: Mapping[str, Any] = field(default_factory=dict)
+    container_path: str = "spec.template.spec.containers[0]"
+
+
+def shape_of(job: Mapping[str, Any], primary_container_name: str) -> JobShape:
+    """The Job's parts; the primary container is the one of that name, or the only one."""
+    spec = _mapping(job.get("spec"))
+    template = _mapping(spec.get("template"))
+    pod = _mapping(template.get("spec"))
+    containers = _sequence(pod.get("containers"))
+    index = 0
+    for position, container in enumerate(containers):
+        if _mapping(container).get("name") == primary_container_name:
+            index = position
+            break
+    return JobShape(
+        object=job,
+        spec=spec,
+        pod_metadata=_mapping(template.get("metadata")),
+        pod=pod,
+        container=_mapping(containers[index]) if containers else {},
+        container_path=f"spec.template.spec.containers[{index}]",
+    )
+
+
+def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iterator[FieldError]:
+    """What of the Job cannot be run as a process on this host.
+
+    Args:
+        shape: the Job.
+        primary_container_name: the container that is run; may be empty when there is only one.
+        path: path of the Job itself, which all paths begin with.
+    """
+    job = shape.object
+    kind, version = job.get("kind"), job.get("apiVersion")
+    if (version, kind) != (JOB_API_VERSION, JOB_KIND):
+        yield FieldError(
+            f"{path}.kind",
+            f"must be Job of {JOB_API_VERSION}, got {kind} of {version}: the local runner starts "
+            f"processes, and kind {kind} comes with another runner",
+        )
+        return
+    yield from unfit(job, path, _OBJECT_FIELDS)
+    yield from unfit(job.get("spec"), f"{path}.spec", job_fields.JOB_FIELDS)
+    yield from unfit(shape.spec.get("template"), f"{path}.spec.template", _TEMPLATE_FIELDS)
+    pod_path = f"{path}.spec.template.spec"
+    yield from unfit(shape.pod, pod_path, job_fields.POD_FIELDS)
+    yield from unfit(
+        shape.pod.get("securityContext"), f"{pod_path}.securityContext", job_fields.SECURITY_FIELDS
+    )
+    yield from unfit_resources(shape.pod.get("resources"), f"{pod_path}.resources")
+    yield from _volume_problems(shape, pod_path)
+    containers = _sequence(shape.pod.get("containers"))
+    if len(containers) != 1:
+        names = ", ".join(str(_mapping(container).get("name")) for container in containers) or "none"
+        yield FieldError(
+            f"{pod_path}.containers",
+            f"must be exactly one container: the local runner starts one process per trial, got {names}",
+        )
+    if not containers:
+        return
+    container, where = shape.container, f"{path}.{shape.container_path}"
+    if primary_container_name and container.get("name") not in (None, primary_container_name):
+        yield FieldError(
+            f"{where}.name",
+            f"must be the primaryContainerName {primary_container_name!r}, got {container.get('name')!r}",
+        )
+    yield from unfit(container, where, job_fields.CONTAINER_FIELDS)
+    yield from unfit(container.get("securityContext"), f"{where}.securityContext", job_fields.SECURITY_FIELDS)
+    yield from unfit_resources(container.get("resources"), f"{where}.resources")
+    yield from _command_problems(container, where)
+    yield from _environment_problems(container.get("env"), f"{where}.env")
+    yield from _mount_problems(shape, where)
+
+
+def empty_directories(shape: JobShape) -> dict[str, str]:
+    """Mount path to the path, below the trial's volumes, that stands for it.
+
+    A mount of a directory that this host has anyway (`/dev/shm`, `/tmp`) is not among them.
+    """
+    found: dict[str, str] = {}
+    for mount in map(_mapping, _sequence(shape.container.get("volumeMounts"))):
+        mount_path, name = mount.get("mountPath"), mount.get("name")
+        if isinstance(mount_path, str) and isinstance(name, str) and not os.path.isdir(mount_path):
+            found[mount_path] = os.path.join(name, str(mount.get("subPath") or ""))
+    return found
+
+
+def texts_of(shape: JobShape) -> Iterator[str]:
+    """All words of the command line and all values of the environment."""
+    for section in ("command", "args"):
+        yield from (word for word in _sequence(shape.container.get(section)) if isinstance(word, str))
+    for entry in map(_mapping, _sequence(shape.container.get("env"))):
+        value = entry.get("value")
+        if isinstance(value, str):
+            yield value
+
+
+def field_reference(path: str) -> tuple[str, str] | None:
+    """`("labels", key)`, `("annotations", key)` or `(path, "")`; None when a local run has no such field."""
+    if path in FIELD_REFERENCES:
+        return path, ""
+    for section in ("labels", "annotations"):
+        head = f"metadata.{section}["
+        if path.startswith(head) and path.endswith("]"):
+            return section, path[len(head) : -1].strip("'\"")
+    return None
+
+
+def _command_problems(container: Mapping[str, Any], path: str) -> Iterator[FieldError]:
+    if not container.get("command"):
+        yield FieldError(
+            f"{path}.command", "must be given: the local runner has no image entrypoint; give command"
+        )
+    for section in ("command", "args"):
+        words = container.get(section)
+        if words is not None and not (
+            isinstance(words, list | tuple) and all(isinstance(w, str) for w in words)
+        ):
+            yield FieldError(f"{path}.{section}", f"must be a list of strings, got {words!r}; quote numbers")
+    directory = container.get("workingDir")
+    if directory is not None and not isinstance(directory, str):
+        yield FieldError(f"{path}.workingDir", f"must be a string, got {directory!r}")
+
+
+def _environment_problems(entries: Any, path: str) -> Iterator[FieldError]:
+    if entries is not None and not isinstance(entries, list | tuple):
+        yield FieldError(path, f"must be a list, got {entries!r}")
+    for index, entry in enumerate(_sequence(entries)):
+        where, fields = f"{path}[{index}]", _mapping(entry)
+        name, source = fields.get("name"), fields.get("valueFrom")
+        if not is_open(name) and (not isinstance(name, str) or not ENVIRONMENT_NAME.fullmatch(name)):
+            yield FieldError(
+                f"{where}.name",
+                f"must be letters, digits and underscores, not beginning with a digit, got {name!r}: "
+                "the shell that starts a trial hands on no other names",
+            )
+        value = fields.get("value")
+        if value is not None and not isinstance(value, str):
+            yield FieldError(f"{where}.value", f"must be a string, got {value!r}; put it in quotes")
+        if source:
+            yield from _source_problems(_mapping(source), f"{where}.valueFrom")
+
+
+def _source_problems(source: Mapping[str, Any], path: str) -> Iterator[FieldError]:
+    for kind, reference in source.items():
+        if kind == "fieldRef":
+            wanted = _mapping(reference).get("fieldPath")
+            if not isinstance(wanted, str) or field_reference(wanted) is None:
+                known = ", ".join(
+                    (*FIELD_REFERENCES, "metadata.labels['...']", "metadata.annotations['...']")
+                )
+                yield FieldError(
+                    f"{path}.fieldRef.fieldPath", f"must be one of {known} on this host, got {wanted!r}"
+                )
+        elif not (
+            kind in ("secretKeyRef", "configMapKeyRef") and _mapping(reference).get("optional") is True
+        ):
+            yield FieldError(
+                f"{path}.{kind}",
+                "cannot be honoured: there is no such object on this host; give the value itself",
+            )
+
+
+def _volume_problems(shape: JobShape, path: str) -> Iterator[FieldError]:
+    for index, volume in enumerate(map(_mapping, _sequence(shape.pod.get("volumes")))):
+        for kind in volume:
+            if kind not in ("name", "emptyDir"):
+                yield FieldError(
+                    f"{path}.volumes[{index}].{kind}",
+                    "cannot be honoured: a process on this host can have nothing mounted; "
+                    "name the host's own path in the command, or use an emptyDir",
+                )
+
+
+def _mount_problems(shape: JobShape, path: str) -> Iterator[FieldError]:
+    mentioned = "\n".join(texts_of(shape))
+    for index, mount in enumerate(map(_mapping, _sequence(shape.container.get("volumeMounts")))):
+        where = f"{path}.volumeMounts[{index}]"
+        yield from unfit(mount, where, job_fields.MOUNT_FIELDS)
+        mount_path = mount.get("mountPath")
+        if not isinstance(mount_path, str) or os.path.isdir(mount_path) or mount_path in mentioned:
+            continue
+        yield FieldError(
+            f"{where}.mountPath",
+            f"must be named in command, args or env, since nothing can be mounted for a process: "
+            f"where {mount_path!r} stands there, it is replaced by a directory of the trial's own",
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
