@@ -44,7 +44,7 @@ class SuggestionServicer:
             held: where Experiments are kept between calls.
         """
         self._find_algorithm = find_algorithm
-        self._held = held or HeldExperiments()
+        self._held = HeldExperiments() if held is None else held
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler[object, object], ...]:
         """Handlers for a gRPC server, under both names of the service."""
