@@ -13,6 +13,9 @@ from katibpy.core.plan_experiment import DEFAULT_PARALLEL
 from katibpy.core.records import MetricSummary
 from katibpy.core.runs import RunPhase
 from katibpy.core.views import ActiveTrial, ExperimentView, SuggestionView, TrialView
+from katibpy.ports import ResourceStore
+
+_PAGE = 1000
 
 
 def active_trial(trial: Trial) -> ActiveTrial:
@@ -30,14 +33,27 @@ def gather_experiment(adapters: Adapters, experiment: Experiment) -> ExperimentV
     """The view of an Experiment."""
     store, uid = adapters.store, experiment.metadata.uid or ""
     meta = experiment.metadata
+    suggestion = store.find(Suggestion, meta.namespace, meta.name)
     return ExperimentView(
         experiment=experiment,
-        suggestion=store.find(Suggestion, meta.namespace, meta.name),
+        suggestion=suggestion,
         tally=store.tally(uid),
         active=tuple(active_trial(trial) for trial in store.active_trials(uid)),
         proposals=store.proposals(uid, limit=experiment.spec.parallel_trial_count or DEFAULT_PARALLEL),
         now=adapters.clock.now(),
+        next_number=_next_number(store, uid) if suggestion is None else 0,
     )
+
+
+def _next_number(store: ResourceStore, experiment_uid: str) -> int:
+    # Goes through all Trials, but only where a Suggestion was deleted that had made some.
+    following, after = 0, None
+    while True:
+        page = store.list(Trial, owner_uid=experiment_uid, limit=_PAGE, after=after)
+        following = max([following, *((trial.spec.number or 0) + 1 for trial in page.items)])
+        if page.next is None:
+            return following
+        after = page.next
 
 
 def gather_suggestion(adapters: Adapters, suggestion: Suggestion) -> SuggestionView:

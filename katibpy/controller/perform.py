@@ -59,6 +59,7 @@ class Performer:
             do.StopRun: self._stop_run,
             do.DrainMetrics: self._drain_metrics,
             do.ReleaseRun: self._release_run,
+            do.DeleteOwned: self._delete_owned,
             do.RemoveTrial: self._remove_trial,
             do.RemoveSuggestion: self._remove_suggestion,
             do.RemoveExperiment: self._remove_experiment,
@@ -154,6 +155,10 @@ class Performer:
         self._adapters.runner.remove(step.trial)
 
     # Removal.
+
+    def _delete_owned(self, step: do.DeleteOwned) -> None:
+        meta = step.experiment.metadata
+        self._adapters.store.delete(Experiment, meta.namespace, meta.name)
 
     def _remove_trial(self, step: do.RemoveTrial) -> None:
         self._release_run(do.ReleaseRun(step.trial))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from katibpy.api.experiment import Experiment, MetricsCollectorSpec, Objective, TrialTemplate
 from katibpy.api.model import API_VERSION, Condition, NameValue, ObjectMeta, OwnerReference
-from katibpy.api.suggestion import Suggestion, SuggestionSpec, TrialAssignment
+from katibpy.api.suggestion import Suggestion, SuggestionSpec, SuggestionStatus, TrialAssignment
 from katibpy.api.template import CompiledTemplate
 from katibpy.api.trial import EXPERIMENT_LABEL, Trial, TrialSpec, TrialStatus
 from katibpy.core.records import StoredProposal
@@ -38,8 +38,14 @@ def owner_of(experiment: Experiment) -> OwnerReference:
     )
 
 
-def suggestion_of(experiment: Experiment, requests: int) -> Suggestion:
-    """The Suggestion that an Experiment starts with."""
+def suggestion_of(experiment: Experiment, short: int, *, made: int = 0) -> Suggestion:
+    """The Suggestion that an Experiment starts with.
+
+    Args:
+        experiment: whose Suggestion it is.
+        short: how many proposals are wanted now.
+        made: how many there have been before, under a Suggestion that was deleted; numbers go on from there.
+    """
     meta = experiment.metadata
     return Suggestion(
         api_version=API_VERSION,
@@ -50,7 +56,8 @@ def suggestion_of(experiment: Experiment, requests: int) -> Suggestion:
             annotations=meta.annotations,
             owner_references=(owner_of(experiment),),
         ),
-        spec=suggestion_spec(experiment, requests),
+        spec=suggestion_spec(experiment, made + short),
+        status=SuggestionStatus(suggestion_count=made),
     )
 
 

@@ -105,6 +105,13 @@ class ReleaseRun:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteOwned:
+    """Mark what a deleted Experiment owns as deleted too, whatever came to be after its deletion."""
+
+    experiment: Experiment
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveTrial:
     """Take a deleted Trial out, with its observations."""
 
@@ -138,6 +145,7 @@ Instruction: TypeAlias = (
     | StopRun
     | DrainMetrics
     | ReleaseRun
+    | DeleteOwned
     | RemoveTrial
     | RemoveSuggestion
     | RemoveExperiment

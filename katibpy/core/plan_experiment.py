@@ -24,6 +24,7 @@ from katibpy.core.building import suggestion_of, suggestion_spec
 from katibpy.core.instructions import (
     CreateSuggestion,
     CreateTrial,
+    DeleteOwned,
     Instruction,
     Plan,
     RemoveExperiment,
@@ -53,8 +54,7 @@ def plan_experiment(view: ExperimentView) -> Plan[ExperimentStatus]:
     """What to do about an Experiment."""
     experiment = view.experiment
     if experiment.metadata.deletion_timestamp is not None:
-        is_alone = view.suggestion is None and view.tally.count() == 0
-        return Plan(experiment.status, (RemoveExperiment(experiment),) if is_alone else ())
+        return Plan(experiment.status, _leave(view))
     status = _counted(experiment.status, view)
     if status.start_time is None:
         status = status.but(start_time=view.now)
@@ -74,6 +74,18 @@ def plan_experiment(view: ExperimentView) -> Plan[ExperimentStatus]:
     if view.tally.count():
         status = _with(status, "Running", "ExperimentRunning", "Experiment is running", view.now)
     return Plan(status, _balance(view))
+
+
+def _leave(view: ExperimentView) -> tuple[Instruction, ...]:
+    """What a deleted Experiment still has to do."""
+    suggestion, count = view.suggestion, view.tally.count()
+    if suggestion is None and count == 0:
+        return (RemoveExperiment(view.experiment),)
+    # A Trial or Suggestion that was being created while the deletion came in has not been marked.
+    is_overlooked = suggestion is not None and suggestion.metadata.deletion_timestamp is None
+    is_overlooked |= any(not trial.is_stopping for trial in view.active)
+    is_overlooked |= count > 0 and not view.active
+    return (DeleteOwned(view.experiment),) if is_overlooked else ()
 
 
 def _counted(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus:
@@ -161,7 +173,8 @@ def _useful(view: ExperimentView, reason: str, message: str) -> _Verdict:
     if view.tally.count(TrialPhase.SUCCEEDED, TrialPhase.EARLY_STOPPED):
         return _Verdict("Succeeded", reason, message)
     count = view.tally.count()
-    return _Verdict("Failed", FAILED, f"Experiment has failed because none of its {count} trials succeeded")
+    why = f"none of its {count} trials succeeded" if count else "the search ended without a trial"
+    return _Verdict("Failed", FAILED, f"Experiment has failed because {why}")
 
 
 def _ended(status: ExperimentStatus, verdict: _Verdict, now: datetime) -> ExperimentStatus:
@@ -185,17 +198,18 @@ def _balance(view: ExperimentView) -> tuple[Instruction, ...]:
     wanted = parallel - len(view.active)
     if spec.max_trial_count is not None:
         wanted = min(wanted, spec.max_trial_count - view.tally.count())
-    if wanted <= 0:
-        return ()
+    wanted = max(wanted, 0)
     ready = view.proposals[:wanted]
     instructions: list[Instruction] = [CreateTrial(experiment, proposal) for proposal in ready]
     short = wanted - len(ready)
     if suggestion is None:
-        instructions.append(CreateSuggestion(suggestion_of(experiment, short)))
-    elif short > 0 and not suggestion.status.exhausted and suggestion.metadata.deletion_timestamp is None:
+        if short > 0:
+            instructions.append(CreateSuggestion(suggestion_of(experiment, short, made=view.next_number)))
+    elif not suggestion.status.exhausted and suggestion.metadata.deletion_timestamp is None:
+        # Nothing short after a cut: requests that were not answered yet are taken back.
         requests = suggestion.status.suggestion_count + short
-        wished = suggestion_spec(experiment, requests)
-        if wished != suggestion.spec:
+        if requests != suggestion.spec.requests:
+            wished = suggestion_spec(experiment, requests)
             instructions.append(RequestProposals(suggestion.but(spec=wished)))
     return tuple(instructions)
 

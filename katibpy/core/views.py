@@ -37,6 +37,7 @@ class ExperimentView:
         active: Trials that have not ended, by number.
         proposals: the oldest proposals without a Trial, at most as many as may run in parallel.
         now: the current moment.
+        next_number: one more than the greatest number of its Trials; needed while there is no Suggestion.
     """
 
     experiment: Experiment
@@ -45,6 +46,7 @@ class ExperimentView:
     active: tuple[ActiveTrial, ...]
     proposals: tuple[StoredProposal, ...]
     now: datetime
+    next_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
