@@ -1,0 +1,54 @@
+"""`katib describe`: one resource in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from katibpy.api.experiment import Experiment
+from katibpy.api.model import Resource
+from katibpy.api.suggestion import Suggestion
+from katibpy.api.trial import Trial
+from katibpy.app.local import State
+from katibpy.cli.kinds import kind_of
+from katibpy.cli.options import bare_names, namespace_option, state_directory_option
+from katibpy.cli.output_describe import describe_experiment, describe_suggestion, describe_trial
+from katibpy.cli.output_table import terminal_width
+from katibpy.cli.state import found, opened
+from katibpy.cli.verbosity import verbose_option
+
+_FAILED_SHOWN = 5
+
+
+@click.command()
+@click.argument("kind", callback=kind_of, metavar="experiment|trial|suggestion")
+@click.argument("names", nargs=-1, required=True, callback=bare_names, metavar="NAME...")
+@namespace_option
+@state_directory_option
+@verbose_option
+def describe(kind: type[Resource], names: tuple[str, ...], namespace: str, state_dir: Path) -> None:
+    """Tells all about one experiment, trial or suggestion.
+
+    Conditions with their times and messages, the best trial, parameters, metrics, and of a trial that
+    failed the end of its output.
+    """
+    with opened(state_dir) as state:
+        described = [_described(state, found(state.resources, kind, namespace, name)) for name in names]
+    click.echo("\n\n".join(described))
+
+
+def _described(state: State, resource: Resource) -> str:
+    width = terminal_width()
+    if isinstance(resource, Experiment):
+        active = state.resources.active_trials(resource.metadata.uid or "")
+        status = resource.status
+        names = (*status.failed_trial_list, *status.metrics_unavailable_trial_list)[-_FAILED_SHOWN:]
+        trials = (state.resources.find(Trial, resource.metadata.namespace, name) for name in names)
+        failed = [trial for trial in trials if trial is not None]
+        return describe_experiment(resource, active=active, failed=failed, width=width)
+    if isinstance(resource, Trial):
+        return describe_trial(resource, log=state.log_path(resource), width=width)
+    if isinstance(resource, Suggestion):
+        return describe_suggestion(resource, width=width)
+    raise TypeError(f"no description of {type(resource).__name__}")

@@ -1,0 +1,105 @@
+"""`katib logs`: what a trial wrote."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from katibpy.api.trial import Trial
+from katibpy.app.local import State
+from katibpy.cli.failures import Failure
+from katibpy.cli.options import bare_name, namespace_option, state_directory_option
+from katibpy.cli.state import found, opened
+from katibpy.cli.verbosity import verbose_option
+from katibpy.core.phases import trial_phase
+
+_CHUNK = 64 * 1024
+_POLL_SECONDS = 0.2
+
+
+@click.command()
+@click.argument("name", callback=bare_name, metavar="TRIAL")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the trial has ended.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Begin with the last N lines.")
+@namespace_option
+@state_directory_option
+@verbose_option
+def logs(name: str, follow: bool, tail: int | None, namespace: str, state_dir: Path) -> None:
+    """Prints the standard output and standard error of a trial, byte by byte as it wrote them."""
+    with opened(state_dir) as state:
+        trial = found(state.resources, Trial, namespace, name)
+        path = _path(state, trial, is_waiting=follow)
+        if path is None:
+            return
+        with path.open("rb") as stream:
+            if tail is not None:
+                _skip_to_last_lines(stream, tail)
+            _copy(stream)
+            while follow and _is_active(state, trial):
+                time.sleep(_POLL_SECONDS)
+                _copy(stream)
+            _copy(stream)
+
+
+def _path(state: State, trial: Trial, *, is_waiting: bool) -> Path | None:
+    """The file with the trial's output; None when the trial ended without one while it was waited for.
+
+    Raises:
+        Failure: there is none.
+    """
+    has_waited = False
+    while True:
+        is_active = _is_active(state, trial)
+        path = state.log_path(trial)
+        if path is not None and path.exists():
+            return path
+        if not is_active and has_waited:
+            return None
+        if not is_active:
+            raise Failure(f"trial {trial.metadata.name!r} left no output on this machine")
+        if not is_waiting:
+            raise Failure(f"trial {trial.metadata.name!r} has not started yet; wait for it with -f")
+        has_waited = True
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_active(state: State, trial: Trial) -> bool:
+    now = state.resources.find(Trial, trial.metadata.namespace, trial.metadata.name)
+    return (
+        now is not None
+        and now.metadata.uid == trial.metadata.uid
+        and trial_phase(now.status.conditions).is_active
+    )
+
+
+def _copy(stream: BinaryIO) -> None:
+    out = sys.stdout.buffer
+    while chunk := stream.read(_CHUNK):
+        out.write(chunk)
+    out.flush()
+
+
+def _skip_to_last_lines(stream: BinaryIO, count: int) -> None:
+    """Moves to where the last lines begin, reading from the end so that a huge file costs nothing."""
+    end = stream.seek(0, os.SEEK_END)
+    if count == 0 or end == 0:
+        return
+    starts: deque[int] = deque()
+    position = end
+    while position > 0 and len(starts) < count:
+        size = min(_CHUNK, position)
+        position -= size
+        stream.seek(position)
+        chunk = stream.read(size)
+        index = len(chunk)
+        # The line break that ends the file begins no line.
+        while (index := chunk.rfind(b"\n", 0, index)) >= 0 and len(starts) < count:
+            if position + index + 1 < end:
+                starts.append(position + index + 1)
+    stream.seek(starts[-1] if len(starts) == count else 0)

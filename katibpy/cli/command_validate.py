@@ -1,0 +1,48 @@
+"""`katib validate`: checks files without running anything."""
+
+from __future__ import annotations
+
+import click
+
+from katibpy.app.local import local_checks
+from katibpy.cli.documents import read_files
+from katibpy.cli.failures import Problems
+from katibpy.cli.verbosity import verbose_option
+
+
+@click.command(epilog="Problems go to stderr, one a line: FILE:LINE: FIELD RULE.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(("local", "any")),
+    default="local",
+    show_default=True,
+    help="`local` also refuses what `katib run` cannot honour on this machine; `any` checks the form alone.",
+)
+@click.option("--allow-unknown", is_flag=True, help="Keep fields that no resource has.")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of resources that do not name one.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing about valid files.")
+@verbose_option
+def validate(
+    files: tuple[str, ...], target: str, allow_unknown: bool, namespace: str | None, quiet: bool
+) -> None:
+    """Checks files and reports every problem of every file at once.
+
+    A FILE is YAML or JSON and may hold several documents; - is standard input. The exit code is 2 when
+    anything is wrong.
+    """
+    checks = local_checks() if target == "local" else ()
+    try:
+        valid = read_files(files, checks=checks, allow_unknown=allow_unknown, namespace=namespace)
+    except Problems as err:
+        if target == "local" and all("cannot be honoured" in each for each in err.problems):
+            click.echo("valid, but not for this machine; check the form alone with --for any", err=True)
+        raise
+    if quiet:
+        return
+    for file in valid:
+        for admitted in file.admitted:
+            click.echo(f"{file.name}: experiment {admitted.experiment.metadata.name} is valid")
+        if not file.admitted:
+            click.echo(f"{file.name}: holds no experiment, only ConfigMaps")

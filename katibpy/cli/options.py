@@ -1,0 +1,74 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+STATE_DIRECTORY_VARIABLE = "KATIB_STATE_DIR"
+DEFAULT_STATE_DIRECTORY = ".katib"
+
+
+def state_directory_option(command: _Command) -> _Command:
+    """Adds `--state-dir`; the command takes `state_dir: Path`."""
+    return click.option(
+        "--state-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=DEFAULT_STATE_DIRECTORY,
+        envvar=STATE_DIRECTORY_VARIABLE,
+        show_default=True,
+        show_envvar=True,
+        metavar="DIR",
+        help="Where experiments, metrics and logs are kept.",
+    )(command)
+
+
+def namespace_option(command: _Command) -> _Command:
+    """Adds `-n`; the command takes `namespace: str`."""
+    return click.option(
+        "-n",
+        "--namespace",
+        default="default",
+        show_default=True,
+        metavar="NAME",
+        help="Namespace to look in.",
+    )(command)
+
+
+def output_option(*formats: str, default: str = "table") -> Callable[[_Command], _Command]:
+    """Adds `-o` with these choices; the command takes `output: str`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(formats),
+        default=default,
+        show_default=True,
+        help="What to print.",
+    )
+
+
+def bare_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The name in `NAME`, in `KIND/NAME` and in `KIND.kubeflow.org/NAME` as `-o name` prints it."""
+    return None if value is None else value.rpartition("/")[2]
+
+
+def bare_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """As `bare_name`, of several; each once."""
+    return tuple(dict.fromkeys(each.rpartition("/")[2] for each in value))
+
+
+def label_pairs(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> dict[str, str]:
+    """The labels in `key=value` texts, several in each with commas."""
+    found: dict[str, str] = {}
+    for part in ",".join(value).split(",") if value else ():
+        key, equals, wanted = part.partition("=")
+        key, wanted = key.strip(), wanted.removeprefix("=").strip()
+        if not equals or not key or key.endswith("!"):
+            raise click.BadParameter(f"must be label=value, several with commas, got {part!r}", ctx, param)
+        found[key] = wanted
+    return found

@@ -1,0 +1,139 @@
+"""What `katib run` prints of an Experiment at its end."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.box import ROUNDED
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from katibpy.api.experiment import Experiment
+from katibpy.api.status_conditions import find_condition
+from katibpy.api.trial import Trial
+from katibpy.cli.output_table import one_line
+from katibpy.cli.output_values import between, counted, picked
+from katibpy.cli.progress import failure_line
+from katibpy.core.phases import ExperimentPhase, TrialPhase, experiment_phase
+from katibpy.ports import ResourceStore
+
+_FAILURES_READ = 1000
+_UNLIMITED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CommonFailure:
+    """The reason that most failed trials give.
+
+    Attributes:
+        message: in one line, without the trial's own name.
+        count: how many trials give it.
+        total: how many were looked at.
+        example: name of one of them.
+    """
+
+    message: str
+    count: int
+    total: int
+    example: str
+
+
+def common_failure(resources: ResourceStore, experiment: Experiment) -> CommonFailure | None:
+    """The most common reason among the failed trials, None when none failed."""
+    status = experiment.status
+    if not status.trials_failed + status.trial_metrics_unavailable:
+        return None
+    failed = resources.list(
+        Trial,
+        owner_uid=experiment.metadata.uid,
+        phases=(TrialPhase.FAILED.value, TrialPhase.METRICS_UNAVAILABLE.value),
+        limit=_FAILURES_READ,
+    ).items
+    return _most_common(failed)
+
+
+def _most_common(trials: Iterable[Trial]) -> CommonFailure | None:
+    counter: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for trial in trials:
+        name = trial.metadata.name
+        message = failure_line(trial).replace(name, "TRIAL")
+        counter[message] += 1
+        example.setdefault(message, name)
+    if not counter:
+        return None
+    message, count = counter.most_common(1)[0]
+    name = example[message]
+    return CommonFailure(message.replace("TRIAL", name), count, counter.total(), name)
+
+
+def result_console() -> Console:
+    """Prints to stdout: in colour and as wide as the terminal if it is one, else plain and never wrapped."""
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else _UNLIMITED
+    return Console(
+        file=sys.stdout, force_terminal=is_terminal, width=width, highlight=False, markup=False, emoji=False
+    )
+
+
+def print_result(console: Console, experiment: Experiment, failure: CommonFailure | None) -> None:
+    """How the Experiment ended, its best trial as a table, counts, duration, the common failure."""
+    phase = experiment_phase(experiment.status.conditions)
+    ending = find_condition(experiment.status.conditions, phase.value)
+    name = experiment.metadata.name
+    style = "bold red" if phase is ExperimentPhase.FAILED else "bold green"
+    message = ending.message if ending is not None else f"Experiment is {phase.value.lower()}"
+    console.print(Text(f"{name}: {message}", style))
+    if experiment.status.current_optimal_trial is not None:
+        console.print(_table(experiment))
+    console.print(Text(_counts(experiment)))
+    if failure is not None:
+        share = f"{failure.count} of {failure.total}"
+        console.print(Text(f"Most common failure ({share}): {failure.message}", "red"))
+        namespace = experiment.metadata.namespace
+        option = "" if namespace == "default" else f" -n {namespace}"
+        console.print(Text(f"See: katib logs {failure.example}{option}"))
+
+
+def _table(experiment: Experiment) -> Table:
+    best, objective = experiment.status.current_optimal_trial, experiment.spec.objective
+    table = Table(box=ROUNDED, show_header=True, header_style="bold")
+    table.add_column("Best trial", overflow="fold")
+    table.add_column(best.best_trial_name if best else "", overflow="fold")
+    metrics = best.observation.metrics if best else ()
+    for index, metric in enumerate(metrics):
+        is_objective = objective is not None and metric.name == objective.objective_metric_name
+        label = Text(one_line(metric.name))
+        if is_objective and objective is not None:
+            goal = "" if objective.goal is None else f", goal {objective.goal:g}"
+            label.append(f" ({objective.type}{goal})", "dim")
+        value = Text(one_line(picked(metric, objective)), "bold" if is_objective else "")
+        table.add_row(label, value, end_section=index == len(metrics) - 1)
+    for item in best.parameter_assignments if best else ():
+        table.add_row(Text(one_line(item.name)), Text(one_line(item.value)))
+    return table
+
+
+def _counts(experiment: Experiment) -> str:
+    status = experiment.status
+    counts = [
+        f"{count} {word}"
+        for word, count in (
+            ("succeeded", status.trials_succeeded),
+            ("failed", status.trials_failed),
+            ("without metrics", status.trial_metrics_unavailable),
+            ("early stopped", status.trials_early_stopped),
+            ("killed", status.trials_killed),
+            ("running", status.trials_running),
+            ("pending", status.trials_pending),
+        )
+        if count
+    ]
+    tail = f": {', '.join(counts)}" if counts else ""
+    took = between(status.start_time, status.completion_time)
+    return f"{counted(status.trials, 'trial')} in {took}{tail}"
