@@ -42,7 +42,7 @@ def plan_suggestion(view: SuggestionView) -> Plan[SuggestionStatus]:
     if status.start_time is None:
         status = status.but(start_time=view.now)
         status = _with(status, "Created", "SuggestionCreated", "Suggestion is created", view.now)
-    if has_condition(status.conditions, "Failed"):
+    if has_condition(status.conditions, "Failed") or experiment.metadata.deletion_timestamp is not None:
         return Plan(status)
     if experiment_phase(experiment.status.conditions).is_finished:
         return Plan(_rested(status, experiment, view.now))
@@ -85,9 +85,9 @@ def _saved(
     status: SuggestionStatus, experiment: Experiment, reply: AlgorithmReply, missing: int
 ) -> Plan[SuggestionStatus]:
     first = status.suggestion_count
+    # All of them, although an edit may want fewer by now: the algorithm's memory counts on each.
     assignments = tuple(
-        assignment_of(experiment, proposed, first + index)
-        for index, proposed in enumerate(reply.proposals[:missing])
+        assignment_of(experiment, proposed, first + index) for index, proposed in enumerate(reply.proposals)
     )
     status = status.but(
         suggestion_count=first + len(assignments),

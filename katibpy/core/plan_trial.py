@@ -72,6 +72,7 @@ def _alive(view: TrialView, status: TrialStatus) -> Plan[TrialStatus]:
     trial, run = view.trial, view.run
     instructions: list[Instruction] = []
     if run.phase is RunPhase.RUNNING:
+        status = _with(view, status, "Created", "TrialCreated", "Trial is created")  # and waits no more
         status = _with(view, status, "Running", "TrialRunning", "Trial is running")
     elif run.message:
         status = _with(view, status, "Created", "TrialCreated", f"Trial is created and waits: {run.message}")

@@ -223,5 +223,5 @@ def _numeric(
     kind: str, name: str, bounds: Mapping[str, float | None], distribution: str | None
 ) -> ParameterSpec:
     texts = {key: f"{value:g}" for key, value in bounds.items() if value is not None}
-    space = FeasibleSpace(**texts, distribution=distribution)
+    space = FeasibleSpace.model_validate({**texts, "distribution": distribution})
     return ParameterSpec(name=name, parameter_type=kind, feasible_space=space)
