@@ -24,9 +24,9 @@ from pathlib import Path
 SHELL = "/bin/sh"
 
 # Fixed text, its variables named as no environment has them; the trial's own words come as "$@", the first
-# one an absolute path and so no word of the shell. A file counts once its line is complete, so one write makes it
-# whole. When the main process has ended by itself nothing else of its group may stay, as in a container; when
-# it was told to end, the rest of the group was told too, and gets its time to do so.
+# of them an absolute path and so no word of the shell. A file counts once its line is complete, so one write
+# makes it whole. When the main process has ended by itself nothing else of its group may stay, as in a
+# container; when it was told to end, the rest of the group was told too, and gets its time to do so.
 _WRAPPER = """
 katib_stopped=
 trap 'katib_stopped=1' HUP INT QUIT TERM

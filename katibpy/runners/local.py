@@ -46,6 +46,19 @@ DEFAULT_RETRY_DELAY_SECONDS = 0.05
 _CLOSE_PATIENCE_SECONDS = 5.0
 
 
+OUTPUT_NAME = "output.log"
+"""What the file with a trial's output is called."""
+
+
+def directory_of(trial: Trial, root: Path) -> Path:
+    """Where a runner over `root` keeps what belongs to the trial."""
+    meta = trial.metadata
+    digest = hashlib.sha256((meta.uid or "").encode()).hexdigest()[:10]
+    # A dot alone would be a directory of another meaning.
+    namespace = quote(meta.namespace, safe="").replace(".", "%2E") or "default"
+    return root / namespace / f"{quote(meta.name, safe='')}-{digest}"
+
+
 class LocalRunner:
     """A `TrialRunner` whose runs are process groups on this host. `_lock` guards `_runs` and `_is_closed`.
 
@@ -132,7 +145,7 @@ class LocalRunner:
         directory = self._directory_of(trial)
         place = metrics_place(trial, directory)
         return TrialOutputs(
-            stdout=directory / "output.log",
+            stdout=directory / OUTPUT_NAME,
             metrics_path=None if place is None else place.path,
             metrics_offset=0 if place is None or place.is_private else _read_offset(directory),
         )
@@ -216,11 +229,7 @@ class LocalRunner:
             offset.write_text(str(size), encoding="ascii")
 
     def _directory_of(self, trial: Trial) -> Path:
-        meta = trial.metadata
-        digest = hashlib.sha256((meta.uid or "").encode()).hexdigest()[:10]
-        # A dot alone would be a directory of another meaning.
-        namespace = quote(meta.namespace, safe="").replace(".", "%2E") or "default"
-        return self._directory / namespace / f"{quote(meta.name, safe='')}-{digest}"
+        return directory_of(trial, self._directory)
 
     def _tell(self, trial: Trial) -> None:
         if self._is_closed:
