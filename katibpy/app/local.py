@@ -1,0 +1,276 @@
+"""The local engine: store, controller, runner, collector and algorithm service of one state directory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from katibpy.api.encode import to_dict
+from katibpy.api.experiment import Experiment
+from katibpy.api.model import Resource
+from katibpy.api.trial import Trial
+from katibpy.api.validate_update import BUDGET_FIELDS, validate_update
+from katibpy.app.admission import Admitted, Check
+from katibpy.app.clock import SystemClock
+from katibpy.app.interruption import mark_interrupted
+from katibpy.collectors.catalog import check_collectable
+from katibpy.collectors.tail import LocalCollector
+from katibpy.controller.adapters import Adapters
+from katibpy.controller.loop import Controller
+from katibpy.core.phases import experiment_phase
+from katibpy.errors import InvalidResource
+from katibpy.launchers.child_process import ChildProcessLauncher
+from katibpy.ports import ObservationStore, ResourceStore
+from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
+from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
+from katibpy.runners.local_job import check_runnable
+from katibpy.stores.state_directory import StateDirectory
+
+DEFAULT_STATE_DIRECTORY = Path(".katib")
+TRIALS_NAME = "trials"
+"""Folder of a state directory that holds what belongs to single trials."""
+
+
+class Submitted(StrEnum):
+    """What handing in an Experiment came to."""
+
+    CREATED = "created"
+    RESUMED = "resumed"
+    """The same spec is stored and not finished."""
+    FINISHED = "finished"
+    """The same spec is stored and has ended; there is nothing to run."""
+    EDITED = "edited"
+    """The budget was changed; the Experiment goes on with it."""
+    REPLACED = "replaced"
+    """The old one and all its trials were removed first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An Experiment that was handed in.
+
+    Attributes:
+        experiment: as it is stored now.
+        outcome: what handing it in came to.
+        changed: paths of the budget fields that were edited.
+    """
+
+    experiment: Experiment
+    outcome: Submitted
+    changed: tuple[str, ...] = ()
+
+
+class State:
+    """A state directory beside its engine, which may be running: to read, and to mark deletions."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Opens it.
+
+        Raises:
+            NotFound: nothing has run there.
+            StoreError: it cannot be opened.
+        """
+        self._path = state_dir.absolute()
+        self._directory = StateDirectory.visit(state_dir, SystemClock())
+        self.resources: ResourceStore = self._directory.resources
+        self.observations: ObservationStore = self._directory.observations
+
+    def log_path(self, trial: Trial) -> Path:
+        """Where the trial's output goes; the file is there once it has started."""
+        return directory_of(trial, self._path / TRIALS_NAME) / OUTPUT_NAME
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._directory.close()
+
+
+def open_state(state_dir: Path) -> State:
+    """Opens a state directory without its lock; see `State`."""
+    return State(state_dir)
+
+
+def local_checks() -> tuple[Check, ...]:
+    """What this machine's runner and collectors refuse, for admission without an engine."""
+    return (check_runnable, check_collectable)
+
+
+class LocalEngine:
+    """Runs Experiments of one state directory in this process. A context manager; holds the exclusive lock.
+
+    Experiments that were not submitted to this engine are left alone, except that those marked for
+    deletion are removed. `_lock` guards `_names`; `_news` is set after every reconciliation.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        stop_grace_seconds: float = 10.0,
+        working_directory: Path | None = None,
+    ) -> None:
+        """Opens (or creates) the state directory and begins to start the algorithm service.
+
+        Raises:
+            StateDirectoryLocked: another engine works on it.
+            StoreError: it cannot be opened.
+        """
+        self._clock = clock = SystemClock()
+        self._path = state_dir.absolute()
+        self._directory = StateDirectory.claim(state_dir, clock)
+        self.resources: ResourceStore = self._directory.resources
+        self.observations: ObservationStore = self._directory.observations
+        self._launcher = ChildProcessLauncher(self._path / "logs")
+        self._launcher.start()
+        self._gateway = GrpcSuggestionGateway(self._launcher)
+        self._runner = LocalRunner(
+            self._path / TRIALS_NAME,
+            clock=clock,
+            stop_grace_seconds=stop_grace_seconds,
+            working_directory=working_directory or Path.cwd(),
+        )
+        self._collector = LocalCollector(self.observations, clock=clock)
+        adapters = Adapters(
+            store=self.resources,
+            observations=self.observations,
+            runner=self._runner,
+            collector=self._collector,
+            gateway=self._gateway,
+            clock=clock,
+        )
+        self._lock = threading.Lock()
+        self._names: set[tuple[str, str]] = set()
+        self._news = threading.Event()
+        self._controller = Controller(adapters, scope=self._is_submitted)
+        self._controller.subscribe(self._news.set)
+        self._is_started = False
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def submit(self, admitted: Admitted, *, replace: bool = False) -> Submission:
+        """Hands in an Experiment.
+
+        Raises:
+            InvalidResource: one of that name is stored with another spec, and more than its budget differs.
+        """
+        experiment = admitted.experiment
+        meta = experiment.metadata
+        stored = self.resources.find(Experiment, meta.namespace, meta.name)
+        outcome = Submitted.CREATED
+        changed: tuple[str, ...] = ()
+        if stored is not None and (replace or stored.metadata.deletion_timestamp is not None):
+            self.resources.delete(Experiment, meta.namespace, meta.name)
+            self.wait_removed(Experiment, meta.namespace, meta.name)
+            outcome, stored = Submitted.REPLACED, None
+        if stored is None:
+            stored = self.resources.create(experiment)
+        elif stored.spec == experiment.spec:
+            is_over = experiment_phase(stored.status.conditions).is_finished
+            outcome = Submitted.FINISHED if is_over else Submitted.RESUMED
+        else:
+            errors = validate_update(stored, experiment)
+            if errors:
+                raise InvalidResource(admitted.document.located(errors))
+            changed = _edited_fields(stored, experiment)
+            stored = self.resources.replace_spec(stored.but(spec=experiment.spec))
+            outcome = Submitted.EDITED
+        with self._lock:
+            self._names.add((meta.namespace, meta.name))
+        self._controller.queue.add(stored.key)
+        return Submission(stored, outcome, changed)
+
+    def start(self) -> None:
+        """Starts the controller; no-op when it runs."""
+        if not self._is_started:
+            self._is_started = True
+            self._controller.start()
+
+    def is_settled(self) -> bool:
+        """Whether every submitted Experiment has ended and nothing of it runs any more."""
+        for namespace, name in self._submitted():
+            experiment = self.resources.find(Experiment, namespace, name)
+            if experiment is None:
+                continue
+            if not experiment_phase(experiment.status.conditions).is_finished:
+                return False
+            if self.resources.active_trials(experiment.metadata.uid or ""):
+                return False
+        return self._controller.queue.is_idle()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Blocks until all is settled; False at the timeout."""
+        return self._wait_until(self.is_settled, timeout_seconds)
+
+    def wait_removed(
+        self, kind: type[Resource], namespace: str, name: str, *, timeout_seconds: float = 120.0
+    ) -> bool:
+        """Blocks until an object marked for deletion is gone; False at the timeout. Starts the controller."""
+        self.start()
+        self._controller.resync()
+        return self._wait_until(lambda: self.resources.find(kind, namespace, name) is None, timeout_seconds)
+
+    def delete(self, kind: type[Resource], namespace: str, name: str) -> bool:
+        """Marks an object for deletion; False when there is none. See `wait_removed`."""
+        return self.resources.delete(kind, namespace, name)
+
+    def log_path(self, trial: Trial) -> Path:
+        """Where the trial's output goes; the file is there once it has started."""
+        return directory_of(trial, self._path / TRIALS_NAME) / OUTPUT_NAME
+
+    def close(self, *, kill: bool = False) -> None:
+        """Stops what runs and withdraws it, so that a later engine starts it again; then lets everything go.
+
+        Does nothing the second time.
+
+        Args:
+            kill: end the trials at once instead of giving them their grace period.
+        """
+        if self._is_closed:
+            return
+        self._controller.stop()
+        if kill:
+            self._runner.stop_grace_seconds = 0.0
+        self._runner.close(stop_runs=True)
+        self._collector.close()
+        self._gateway.close()
+        self._launcher.close()
+        mark_interrupted(self.resources, self._submitted(), clock=self._clock)
+        self._directory.close()
+        self._is_closed = True
+
+    def _is_submitted(self, namespace: str, experiment_name: str) -> bool:
+        with self._lock:
+            return (namespace, experiment_name) in self._names
+
+    def _submitted(self) -> tuple[tuple[str, str], ...]:
+        with self._lock:
+            return tuple(self._names)
+
+    def _wait_until(self, is_reached: Callable[[], bool], timeout_seconds: float) -> bool:
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            self._news.clear()
+            if is_reached():
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            # The event tells of our own reconciliations; the cap covers what other processes wrote.
+            self._news.wait(min(left, 0.25))
+
+
+def _edited_fields(old: Experiment, new: Experiment) -> tuple[str, ...]:
+    before, after = to_dict(old.spec), to_dict(new.spec)
+    return tuple(f"spec.{field}" for field in BUDGET_FIELDS if before.get(field) != after.get(field))
