@@ -23,7 +23,7 @@ from katibpy.api.experiment import (
 )
 from katibpy.api.model import NameValue, ObjectMeta
 from katibpy.errors import InvalidSettings
-from katibpy.testing.algorithm_subject import NotApplicableError, Question, Subject
+from katibpy.testing.algorithm_subject import BrokenPromiseError, NotApplicableError, Question, Subject
 
 OBJECTIVE = "loss"
 _SEED = 20_260_801
@@ -265,6 +265,9 @@ def play(
         batch: how many to ask for at once.
         objective: the loss of an assignment; `smooth` when not given.
         restart: drop everything that the algorithm keeps before every request.
+
+    Raises:
+        BrokenPromiseError: a proposal is outside the space.
     """
     space = space_of(posed.spec.parameters)
     loss = objective or smooth(space)
@@ -276,7 +279,12 @@ def play(
         run.replies.append(reply)
         run.memory = run.memory if reply.memory is None else reply.memory
         for proposal in reply.proposals:
-            value = loss(space.parse_assignment(proposal.assignment))
+            assignment = space.parse_assignment(proposal.assignment)
+            if len(assignment) < len(space):
+                raise BrokenPromiseError(
+                    f"{Question(posed, run.lines, count)}: {dict(proposal.assignment)} is outside the space"
+                )
+            value = loss(assignment)
             run.losses.append(value)
             run.lines.append(
                 line(

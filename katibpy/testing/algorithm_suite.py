@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from katibpy.errors import KatibError
 from katibpy.testing import algorithm_repeat_checks as repeat
 from katibpy.testing import algorithm_result_checks as result
 from katibpy.testing import algorithm_space_checks as space
@@ -101,7 +100,7 @@ def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[R
             yield Result(check, Verdict.NOT_APPLICABLE, str(reason))
         except BrokenPromiseError as broken:
             yield Result(check, Verdict.BROKEN, str(broken))
-        except KatibError as error:
+        except Exception as error:  # noqa: BLE001 - a plug-in may fail in any way; the report goes on
             yield Result(check, Verdict.BROKEN, f"{type(error).__name__}: {error}")
         else:
             yield Result(check, Verdict.KEPT)

@@ -64,8 +64,10 @@ def test_what_is_not_written_has_its_default() -> None:
         (
             "zzz",
             "3",
-            "setting zzz is not known; "
-            "known settings: resource, count, n_count, share, limit, is_quick, mode, kernel",
+            (
+                "setting zzz is not known; "
+                "known settings: resource, count, n_count, share, limit, is_quick, mode, kernel"
+            ),
         ),
     ],
 )
