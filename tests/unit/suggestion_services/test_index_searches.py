@@ -202,7 +202,7 @@ def test_a_request_after_ten_thousand_trials_takes_milliseconds(
         started = time.perf_counter()
         ask(algorithm, problem, history, count=1)
         taken.append(time.perf_counter() - started)
-    assert min(taken) < 0.01
+    assert min(taken) < 0.02
 
 
 @pytest.mark.parametrize("name", ["random", "grid", "sobol"])
