@@ -31,11 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    stop = threading.Event()
+    stop, orphaned = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if options.supervised:
-        threading.Thread(target=_await_end_of_input, args=(stop,), name="parent", daemon=True).start()
+        threading.Thread(
+            target=_await_end_of_input, args=(stop, orphaned), name="parent", daemon=True
+        ).start()
     try:
         server = ServiceServer(
             SuggestionServicer().handlers(),
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say_ready()
     stop.wait()
     server.stop(grace_seconds=options.grace_seconds)
-    if options.supervised and options.socket:
+    if orphaned.is_set() and options.socket:
         _remove_socket(options.socket)
     return 0
 
@@ -87,11 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _await_end_of_input(stop: threading.Event) -> None:
+def _await_end_of_input(stop: threading.Event, orphaned: threading.Event) -> None:
     # A pipe is the one sign of a parent's end that works after SIGKILL and on every system.
     with contextlib.suppress(OSError):
         while os.read(sys.stdin.fileno(), 4096):
             pass
+    orphaned.set()
     stop.set()
 
 

@@ -158,7 +158,8 @@ class ChildProcessLauncher:
         with self._changed:
             if self._closed:
                 return None
-            if self._directory is None:
+            # Cleaners of temporary directories may have taken it away since the last start.
+            if self._directory is None or not self._directory.exists():
                 self._directory = _private_directory()
             self._starts += 1
             # A new path each time: what clients learnt of a dead child can't be taken for the new one.
