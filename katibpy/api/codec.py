@@ -13,16 +13,9 @@ from katibpy.api.decode import Decoder, shown
 from katibpy.api.encode import dump_json, dump_yaml, to_dict
 from katibpy.api.experiment import Experiment
 from katibpy.api.model import API_VERSION, Resource
+from katibpy.api.nodes import MappingNode, Node, Scalar, SequenceNode, merged_entries
 from katibpy.api.paths import did_you_mean, parent_path
-from katibpy.api.source import (
-    MappingNode,
-    Node,
-    Scalar,
-    SequenceNode,
-    from_python,
-    merged_entries,
-    read_documents,
-)
+from katibpy.api.source import from_python, read_documents
 from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
 from katibpy.errors import FieldError, InvalidResource, ParseError

@@ -10,7 +10,8 @@ from pydantic import Field
 from katibpy.api.decode import read_free
 from katibpy.api.experiment import ConfigMapSource, Experiment, TrialTemplate
 from katibpy.api.model import Resource, Text
-from katibpy.api.source import MappingNode, read_documents
+from katibpy.api.nodes import MappingNode
+from katibpy.api.source import read_documents
 from katibpy.errors import FieldError, InvalidResource, ParseError
 
 CONFIG_MAP_API_VERSION = "v1"

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from katibpy.api.model import Model, ObjectMeta
+from katibpy.api.nodes import Entry, MappingNode, Node, Scalar, SequenceNode, merged_entries
 from katibpy.api.paths import child_path, nearest
 from katibpy.api.shapes import (
     BooleanShape,
@@ -26,7 +27,6 @@ from katibpy.api.shapes import (
     WordShape,
     fields_of,
 )
-from katibpy.api.source import Entry, MappingNode, Node, Scalar, SequenceNode, merged_entries
 from katibpy.errors import FieldError
 
 KUBERNETES_METADATA = frozenset(

@@ -92,6 +92,8 @@ def _template(template: TrialTemplate) -> TrialTemplate:
         return template
     kind = template.trial_spec.get("kind")
     api_version = template.trial_spec.get("apiVersion")
+    if not isinstance(kind, str):
+        return template
     labels = template.primary_pod_labels
     # The kind alone does not tell: Volcano has a Job too, whose conditions are others.
     if kind == "Job" and isinstance(api_version, str) and api_version.startswith("batch/"):

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from katibpy.api.model import Model, Resource, format_time
+from katibpy.api.nodes import plain_value
 from katibpy.api.shapes import ListShape, MapShape, ModelShape, Shape, TimeShape, fields_of
-from katibpy.api.source import plain_value
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _ENDLESS = 2**31 - 1

@@ -1,8 +1,4 @@
-"""Reads YAML or JSON text into nodes that still know how each value was written, and on which line.
-
-Types are resolved only when somebody asks a node for its value: a string field takes the text as the user
-wrote it (`0.10`, `1e-5`, `yes`), everything else takes what `Scalar.value` makes of it.
-"""
+"""Reads YAML or JSON text into nodes, within limits that keep hostile text from doing harm."""
 
 from __future__ import annotations
 
@@ -10,11 +6,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from katibpy.api.nodes import NULLS, Entry, MappingNode, Node, Scalar, SequenceNode
 from katibpy.errors import ParseError
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -25,115 +22,10 @@ MAX_ALIASED_VALUES = 100_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEANS = {
-    spelling: value
-    for value, words in ((True, "true yes on"), (False, "false no off"))
-    for word in words.split()
-    for spelling in (word, word.capitalize(), word.upper())
-}
-_INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|[0-9][0-9_]*)")
-_DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _YAML_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
-_MAX_INTEGER_DIGITS = 64
+_MAX_INTEGER_BITS = 4096
 _QUOTES = frozenset("'\"|>")
 _TAG = "tag:yaml.org,2002:"
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A single value.
-
-    Attributes:
-        text: what is written, without quotes.
-        quoted: the text is a string whatever it looks like.
-        line: 1-based, or `None` when the source is not text.
-        tag: the last part of an explicit YAML tag such as `!!str`.
-    """
-
-    text: str
-    quoted: bool
-    line: int | None
-    tag: str | None = None
-
-    @property
-    def value(self) -> str | int | float | bool | None:
-        """The value in YAML's ordinary meaning, as Kubernetes' parser has it.
-
-        `yes`, `no`, `on`, `off` are booleans, `0o17` and `017` octal; `1e-5` is a number, a date is a
-        string, `y` and `1:30` are strings.
-        """
-        if self.tag == "str" or (self.quoted and self.tag is None):
-            return self.text
-        return plain_value(self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A key of a mapping and its value."""
-
-    key: str
-    line: int | None
-    node: Node
-
-
-@dataclass(slots=True)
-class MappingNode:
-    """A mapping; a repeated key appears repeatedly. Keys are strings as they were written.
-
-    Attributes:
-        line: 1-based.
-        entries: what the mapping itself has.
-        inherited: mappings after `<<`, which give what it has not; the first one wins.
-    """
-
-    line: int | None
-    entries: list[Entry] = field(default_factory=list)
-    inherited: list[MappingNode] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class SequenceNode:
-    """A list."""
-
-    line: int | None
-    items: list[Node] = field(default_factory=list)
-
-
-Node = Scalar | MappingNode | SequenceNode
-
-
-def plain_value(text: str) -> str | int | float | bool | None:
-    """What an unquoted YAML scalar means."""
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if _INTEGER.fullmatch(text):
-        return _integer(text)
-    if _DECIMAL.fullmatch(text):
-        return float(text)
-    if _INFINITE.fullmatch(text):
-        return float(text.replace(".", "", 1))
-    return text
-
-
-def _integer(text: str) -> int | float | str:
-    digits = text.replace("_", "")
-    if len(digits) > _MAX_INTEGER_DIGITS:
-        return float(digits) if _DECIMAL.fullmatch(digits) else text
-    unsigned = digits.lstrip("+-")
-    if unsigned.startswith("0") and unsigned.isdigit() and not set(unsigned) & {"8", "9"}:
-        magnitude = int(unsigned, 8)
-    elif unsigned.isdigit():
-        magnitude = int(unsigned)
-    else:
-        try:
-            magnitude = int(unsigned, 0)
-        except ValueError:
-            return text
-    return -magnitude if digits.startswith("-") else magnitude
 
 
 def read_documents(text: str | bytes) -> list[Node]:
@@ -202,6 +94,10 @@ def from_python(value: object, depth: int = 0) -> Node:
     if isinstance(value, bool):
         return Scalar("true" if value else "false", False, None)
     if isinstance(value, int):
+        if value.bit_length() > _MAX_INTEGER_BITS:
+            raise ParseError(
+                f"must hold integers of at most {_MAX_INTEGER_BITS} bits, got one of {value.bit_length()}"
+            )
         return Scalar(str(int(value)), False, None)
     if isinstance(value, float):
         return Scalar(_decimal(float(value)), False, None)
@@ -350,19 +246,6 @@ def _merge(target: MappingNode, node: Node) -> None:
         target.inherited.append(source)
 
 
-def merged_entries(node: MappingNode) -> list[Entry]:
-    """The entries of a mapping, inherited ones last; only its own keys may be repeated."""
-    if not node.inherited:
-        return node.entries
-    merged = list(node.entries)
-    known = {entry.key for entry in merged}
-    for source in node.inherited:
-        new = [entry for entry in merged_entries(source) if entry.key not in known]
-        known.update(entry.key for entry in new)
-        merged += new
-    return merged
-
-
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
@@ -389,4 +272,4 @@ def _tag(event: Any) -> str | None:
 
 
 def _is_empty(node: Node) -> bool:
-    return isinstance(node, Scalar) and not node.quoted and node.text in _NULLS
+    return isinstance(node, Scalar) and not node.quoted and node.text in NULLS

@@ -68,6 +68,11 @@ def test_a_job_of_another_group_has_none() -> None:
     assert template("batch.volcano.sh/v1alpha1", "Job") == {}
 
 
+def test_a_kind_that_is_no_text_is_left_to_validation() -> None:
+    spec: dict[str, object] = {"trialTemplate": {"trialSpec": {"apiVersion": "batch/v1", "kind": ["Job"]}}}
+    assert defaulted(spec)["trialTemplate"] == spec["trialTemplate"]
+
+
 @pytest.mark.parametrize("kind", ["TFJob", "PyTorchJob", "XGBoostJob", "MPIJob"])
 def test_training_jobs_have_conditions_and_a_primary_pod(kind: str) -> None:
     assert template("kubeflow.org/v1", kind) == {

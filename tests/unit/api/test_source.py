@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from katibpy.api.source import (
-    MAX_ALIASED_VALUES,
-    MAX_BYTES,
-    MappingNode,
-    Node,
-    Scalar,
-    SequenceNode,
-    from_python,
-    merged_entries,
-    plain_value,
-    read_documents,
-)
+from katibpy.api.nodes import MappingNode, Node, Scalar, SequenceNode, merged_entries, plain_value
+from katibpy.api.source import MAX_ALIASED_VALUES, MAX_BYTES, from_python, read_documents
 from katibpy.errors import ParseError
 
 
@@ -178,6 +168,8 @@ def test_parsed_data_is_refused_when_json_could_not_hold_it() -> None:
         from_python(deep)
     with pytest.raises(ParseError, match="a set"):
         from_python({"a": {1}})
+    with pytest.raises(ParseError, match="4096 bits"):
+        from_python([10**5000])
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60))
