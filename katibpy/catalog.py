@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -77,10 +79,8 @@ def rows(kind: Kind) -> tuple[Row, ...]:
     A name that is built in, or that an earlier distribution took, is not taken again.
     """
     found = {row.name: row for row in _built_in(kind)}
-    foreign = entry_points(group=kind.group) if kind.group else ()
-    for entry in sorted(foreign, key=lambda point: (point.name, point.value)):
-        bringer = entry.dist.name if entry.dist is not None else ""
-        found.setdefault(entry.name, Row(entry.name, entry.value, distribution=bringer))
+    for row in _foreign(kind.group, tuple(sys.path)):
+        found.setdefault(row.name, row)
     return tuple(found.values())
 
 
@@ -131,6 +131,18 @@ def load(kind: Kind, name: str) -> Any:
         raise MissingExtra(
             f"{kind.noun} {name!r} ({row.target}) cannot be loaded: {error}{remedy}"
         ) from error
+
+
+@lru_cache(maxsize=16)
+def _foreign(group: str, search_path: tuple[str, ...]) -> tuple[Row, ...]:
+    # Read once for a search path: it goes through every distribution there.
+    if not group:
+        return ()
+    points = sorted(entry_points(group=group), key=lambda point: (point.name, point.value))
+    return tuple(
+        Row(point.name, point.value, distribution=point.dist.name if point.dist is not None else "")
+        for point in points
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
