@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
-from katibpy.api.suggestion import Suggestion
+from katibpy.api.suggestion import Suggestion, SuggestionStatus
 from katibpy.api.trial import EXPERIMENT_LABEL, Trial
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.backoff import Backoff
@@ -17,7 +17,7 @@ from katibpy.controller.gather import gather_experiment, gather_suggestion, gath
 from katibpy.controller.key_queue import KeyQueue
 from katibpy.controller.perform import Performer
 from katibpy.core import instructions as do
-from katibpy.core.phases import ACTIVE_PHASES, TrialPhase, experiment_phase, trial_phase
+from katibpy.core.phases import ACTIVE_PHASES, ExperimentPhase, TrialPhase, experiment_phase, trial_phase
 from katibpy.core.plan_experiment import plan_experiment
 from katibpy.core.plan_suggestion import plan_suggestion
 from katibpy.core.plan_trial import plan_trial
@@ -35,6 +35,9 @@ from katibpy.ports import Key
 
 logger = logging.getLogger(__name__)
 
+_ACTIVE = tuple(phase.value for phase in ACTIVE_PHASES)
+_UNFINISHED = tuple(phase.value for phase in ExperimentPhase if not phase.is_finished)
+
 Scope = Callable[[str, str], bool]
 """Whether this controller looks after the Experiment of that namespace and name."""
 
@@ -48,8 +51,8 @@ class Controller:
     """Reconciles Experiments, Suggestions and Trials until stopped.
 
     `start` runs it on threads of its own; `step` runs one reconciliation in the calling thread, for
-    simulations. One key is never reconciled by two threads at once. `_lock` guards `_next_poll` and
-    `_seen_version`.
+    simulations. One key is never reconciled by two threads at once. `_lock` guards `_next_poll`,
+    `_next_resync` and `_seen_version`.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Controller:
         workers: int = 4,
         request_timeout_seconds: float = 60.0,
         poll_seconds: float = 0.5,
+        resync_seconds: float = 60.0,
     ) -> None:
         self.adapters = adapters
         self.queue = KeyQueue(adapters.clock)
@@ -70,6 +74,8 @@ class Controller:
         self._poll_seconds = poll_seconds
         self._lock = threading.Lock()
         self._next_poll = 0.0
+        self._resync_seconds = resync_seconds
+        self._next_resync = adapters.clock.monotonic() + resync_seconds
         self._seen_version = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._is_stopping = threading.Event()
@@ -100,20 +106,25 @@ class Controller:
 
     def resync(self) -> None:
         """Queues whatever may need attention, as after a restart."""
-        store = self.adapters.store
         with self._lock:
-            self._seen_version = store.version()
-        for experiment in store.list(Experiment).items:
-            if not self._is_mine(experiment):
-                continue
-            self.queue.add(experiment.key)
-            self.queue.add(("Suggestion", *experiment.key[1:]))
-            is_going = experiment.metadata.deletion_timestamp is not None
-            phases = () if is_going else tuple(phase.value for phase in ACTIVE_PHASES)
-            for trial in store.list(Trial, owner_uid=experiment.metadata.uid, phases=phases).items:
+            self._seen_version = self.adapters.store.version()
+        self._queue_experiments(self.adapters.store.list(Experiment).items)
+        self._queue_unfinished()
+
+    def _queue_unfinished(self) -> None:
+        store = self.adapters.store
+        self._queue_experiments(store.list(Experiment, phases=_UNFINISHED).items)
+        self._queue_experiments(store.list(Experiment, is_deleting=True).items)
+        active = store.list(Trial, phases=_ACTIVE).items
+        for trial in (*active, *store.list(Trial, is_deleting=True).items):
+            if self._is_mine(trial):
                 self.queue.add(trial.key)
-        for trial in store.list(Trial, is_deleting=True).items:
-            self.queue.add(trial.key)
+
+    def _queue_experiments(self, experiments: Iterable[Experiment]) -> None:
+        for experiment in experiments:
+            if self._is_mine(experiment):
+                self.queue.add(experiment.key)
+                self.queue.add(("Suggestion", *experiment.key[1:]))
 
     def step(self, *, timeout_seconds: float | None = 0.0) -> bool:
         """Reconciles one key in this thread; False when there was none in time."""
@@ -171,13 +182,25 @@ class Controller:
             self.queue.add(suggestion.key)  # an algorithm that waits for results wants to see them
 
     def _reconcile_suggestion(self, suggestion: Suggestion) -> None:
+        view = gather_suggestion(self.adapters, suggestion)
         wait = self._service_backoff.seconds_left(suggestion.key)
-        if wait > 0:
+        if wait > 0 and _question(plan_suggestion(view)) is not None:
             self.queue.add_after(suggestion.key, wait)
             return
-        view = self._with_answers(gather_suggestion(self.adapters, suggestion))
-        plan = plan_suggestion(view)
-        store = self.adapters.store
+        view = self._with_answers(view)
+        try:
+            self._act_on_suggestion(view)
+        except Conflict:
+            current = self.adapters.store.find(Suggestion, *suggestion.key[1:])
+            if view.reply is None or current is None or not _is_only_edited(suggestion, current):
+                raise
+            # More or less is wanted since the algorithm was asked. Asking it again for that could go on
+            # for as long as trials end faster than it thinks.
+            view = replace(view, suggestion=current)
+            self._act_on_suggestion(view)
+
+    def _act_on_suggestion(self, view: SuggestionView) -> None:
+        suggestion, plan, store = view.suggestion, plan_suggestion(view), self.adapters.store
         has_news = plan.status != suggestion.status
         for instruction in plan.instructions:
             if isinstance(instruction, do.SaveReply):
@@ -201,17 +224,9 @@ class Controller:
         """Asks what the planner wants to know, until it wants to know nothing more."""
         key = view.suggestion.key
         for _ in range(2):
-            plan = plan_suggestion(view)
-            question = next(
-                (
-                    step
-                    for step in plan.instructions
-                    if isinstance(step, do.ValidateSettings | do.AskAlgorithm)
-                ),
-                None,
-            )
+            question = _question(plan_suggestion(view))
             if question is None:
-                return view
+                break
             try:
                 if isinstance(question, do.ValidateSettings):
                     self._performer.validate_settings(question)
@@ -224,7 +239,7 @@ class Controller:
                 attempts = self._service_backoff.failed(key)
                 logger.warning("%s/%s: algorithm service: %s", *key[1:], err)
                 return replace(view, failure=ServiceFailure(str(err), attempts))
-            self._service_backoff.succeeded(key)
+        self._service_backoff.succeeded(key)
         return view
 
     def _reconcile_trial(self, trial: Trial) -> None:
@@ -309,9 +324,27 @@ class Controller:
                 is_behind = False
                 if changes:
                     self._seen_version = changes[-1].version
+            is_due = now >= self._next_resync
+            if is_due:
+                self._next_resync = now + self._resync_seconds
         if is_behind:
             self.resync()
+        elif is_due:
+            self._queue_unfinished()  # whatever told us nothing, a watch that broke off for instance
         for change in changes:
             self.queue.add((change.kind, change.namespace, change.name))
             if change.kind == "Experiment":
                 self.queue.add(("Suggestion", change.namespace, change.name))
+
+
+def _question(plan: do.Plan[SuggestionStatus]) -> do.ValidateSettings | do.AskAlgorithm | None:
+    """What the planner wants to know of the algorithm service."""
+    return next(
+        (step for step in plan.instructions if isinstance(step, do.ValidateSettings | do.AskAlgorithm)), None
+    )
+
+
+def _is_only_edited(before: Suggestion, now: Suggestion) -> bool:
+    """Whether nothing but the spec of the Suggestion has changed."""
+    marks = (before.metadata.uid, before.metadata.deletion_timestamp)
+    return marks == (now.metadata.uid, now.metadata.deletion_timestamp) and before.status == now.status

@@ -55,6 +55,7 @@ class Performer:
             do.CreateTrial: self._create_trial,
             do.RequestStop: self._request_stop,
             do.StartRun: self._start_run,
+            do.DropMetrics: self._drop_metrics,
             do.FollowMetrics: self._follow_metrics,
             do.StopRun: self._stop_run,
             do.DrainMetrics: self._drain_metrics,
@@ -138,6 +139,10 @@ class Performer:
         self._adapters.runner.start(step.trial)
         self._follow_metrics(do.FollowMetrics(step.trial))
         self._enqueue(step.trial.key)
+
+    def _drop_metrics(self, step: do.DropMetrics) -> None:
+        self._adapters.collector.detach(step.trial)
+        self._adapters.observations.drop(step.trial.metadata.uid or "")
 
     def _follow_metrics(self, step: do.FollowMetrics) -> None:
         self._adapters.collector.attach(step.trial, self._adapters.runner.outputs(step.trial))

@@ -77,6 +77,13 @@ class StartRun:
 
 
 @dataclass(frozen=True, slots=True)
+class DropMetrics:
+    """Forget what a run reported that was withdrawn."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
 class FollowMetrics:
     """Follow the metrics of a run that was started by an earlier controller."""
 
@@ -141,6 +148,7 @@ Instruction: TypeAlias = (
     | AskAlgorithm
     | SaveReply
     | StartRun
+    | DropMetrics
     | FollowMetrics
     | StopRun
     | DrainMetrics

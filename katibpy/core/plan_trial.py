@@ -13,6 +13,7 @@ from katibpy.api.status_conditions import find_condition, set_condition
 from katibpy.api.trial import Trial, TrialStatus
 from katibpy.core.instructions import (
     DrainMetrics,
+    DropMetrics,
     FollowMetrics,
     Instruction,
     Plan,
@@ -51,7 +52,9 @@ def plan_trial(view: TrialView) -> Plan[TrialStatus]:
     request = status.stop_request
     if run.phase is RunPhase.ABSENT:
         if request is None:
-            return Plan(status, (StartRun(trial),))
+            # The next run reports from the beginning; what the last one said is no part of it.
+            is_again = find_condition(status.conditions, "Running") is not None
+            return Plan(status, (DropMetrics(trial), StartRun(trial)) if is_again else (StartRun(trial),))
         return Plan(_ended(view, status, _Verdict(TrialPhase(request.phase), message=request.message)))
     verdict = _judge(trial, run)
     if verdict is None and run.phase in _ALIVE:

@@ -130,29 +130,28 @@ class SimulatedWorld:
     def advance(self) -> bool:
         """Moves time to the next event and lets it happen; False when nothing is to come."""
         with self._lock:
-            while self._events:
-                event = heapq.heappop(self._events)
-                run = self._runs.get(event.uid)
-                is_stale = run is None or run.state.phase is RunPhase.ENDED
-                if run is None or is_stale or (event.is_end and event.moment != run.ends):
-                    continue
-                self.clock.advance_to(event.moment)
-                if event.is_end:
-                    self._end(run)
-                break
-            else:
+            if self.next_moment() is None:
                 return False
+            event = heapq.heappop(self._events)
+            run = self._runs[event.uid]
+            self.clock.advance_to(event.moment)
+            if event.is_end:
+                self._end(run)
         self._tell(run.trial, is_written=not event.is_end)
         return True
 
     def advance_to(self, moment: float) -> None:
         """Lets everything happen up to this moment of the virtual clock, and moves time there."""
-        while True:
-            with self._lock:
-                if not self._events or self._events[0].moment > moment:
-                    break
+        while (following := self.next_moment()) is not None and following <= moment:
             self.advance()
         self.clock.advance_to(moment)
+
+    def next_moment(self) -> float | None:
+        """Virtual seconds at which something happens next; None when nothing is to come."""
+        with self._lock:
+            while self._events and self._is_stale(self._events[0]):
+                heapq.heappop(self._events)
+            return self._events[0].moment if self._events else None
 
     def crash(self) -> None:
         """Forgets who listens, as when the program that did is killed. Runs go on."""
@@ -234,6 +233,13 @@ class SimulatedWorld:
         """Calls the reader with a trial that wrote something."""
         with self._lock:
             self._readers = (*self._readers, reader)
+
+    def _is_stale(self, event: _Event) -> bool:
+        """Whether the run it was meant for has ended or been withdrawn, or ends at another moment."""
+        run = self._runs.get(event.uid)
+        if run is None or run.state.phase is RunPhase.ENDED:
+            return True
+        return event.is_end and event.moment != run.ends
 
     def _schedule(self, moment: float, uid: str, *, is_end: bool) -> None:
         heapq.heappush(self._events, _Event(moment, next(self._order), uid, is_end))

@@ -139,8 +139,7 @@ def test_a_waiting_thread_gets_a_key_as_soon_as_it_is_added_or_due() -> None:
     taken: list[Key | None] = []
 
     def take_two() -> None:
-        for _ in range(2):
-            taken.append(queue.take(timeout_seconds=None))
+        taken.extend(queue.take(timeout_seconds=None) for _ in range(2))
 
     thread = threading.Thread(target=take_two)
     thread.start()

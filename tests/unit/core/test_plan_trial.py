@@ -10,6 +10,7 @@ from katibpy.api.experiment import Collector, Metric, MetricsCollectorSpec
 from katibpy.api.trial import Trial
 from katibpy.core.instructions import (
     DrainMetrics,
+    DropMetrics,
     FollowMetrics,
     Instruction,
     Plan,
@@ -96,10 +97,14 @@ def test_a_run_that_an_earlier_controller_started_is_followed_again(run: RunStat
     assert kinds(plan_trial(watched(running(), run))) == [FollowMetrics]
 
 
-def test_a_withdrawn_run_is_started_again() -> None:
+def test_a_withdrawn_run_is_started_again_without_what_it_reported() -> None:
     plan = plan_trial(watched(running(), ABSENT))
-    assert kinds(plan) == [StartRun]
+    assert kinds(plan) == [DropMetrics, StartRun]
     assert trial_phase(plan.status.conditions) is TrialPhase.RUNNING
+    paused = running()
+    conditions = (paused.status.conditions[0], paused.status.conditions[1].but(status="False"))
+    paused = paused.but(status=paused.status.but(conditions=conditions))
+    assert kinds(plan_trial(watched(paused, ABSENT))) == [DropMetrics, StartRun]
 
 
 # To the end.
@@ -191,9 +196,11 @@ def test_a_missing_objective_says_what_was_seen_and_the_last_output() -> None:
         "MetricsUnavailable",
         "True",
         "MetricsUnavailable. Job reason: BecauseComplete",
-        "Metrics are not available: the objective 'loss' never appeared (collector StdOut); "
-        "the filter matched nothing; metrics that did appear: val_loss, accuracy\n"
-        "Last output:\n  epoch 1\n  val_loss=0.3",
+        (
+            "Metrics are not available: the objective 'loss' never appeared (collector StdOut); "
+            "the filter matched nothing; metrics that did appear: val_loss, accuracy\n"
+            "Last output:\n  epoch 1\n  val_loss=0.3"
+        ),
     )
     assert plan.status.completion_time is not None
     assert plan.status.observation is not None
