@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,23 +47,47 @@ class Katib:
         return Finished(ended.returncode, ended.stdout, ended.stderr)
 
     def run(self, file: Path, *, code: int = 0) -> Ran:
-        """Runs a file to its end; standard output must be the final Experiment and nothing else."""
+        """Runs one Experiment to its end; standard output must be its final state and nothing else."""
         ended = self("run", file, "-o", "json")
         assert ended.code == code, ended
         return Ran(self, json.loads(ended.stdout))
 
+    def run_all(self, files: Sequence[Path]) -> list[Ran]:
+        """Runs several Experiments at once, all to success."""
+        ended = self("run", *files, "-o", "json")
+        assert ended.code == 0, ended
+        experiments = json.loads(ended.stdout)["items"]
+        namespaces = {each["metadata"]["namespace"] for each in experiments}
+        trials = [trial for namespace in sorted(namespaces) for trial in self.trials(namespace)]
+        return [Ran(self, each, trials) for each in experiments]
+
+    def trials(self, namespace: str) -> list[dict[str, Any]]:
+        """All trials of a namespace, in creation order."""
+        listed = self("get", "trials", "-n", namespace, "-o", "json")
+        assert listed.code == 0, listed
+        items: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
+        return items
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """An Experiment that has ended, as `katib run -o json` printed it."""
+    """An Experiment that has ended, as `katib run -o json` printed it.
+
+    Attributes:
+        katib: the command that ran it.
+        experiment: the resource.
+        listed: trials among which its own are; None when they have not been asked for.
+    """
 
     katib: Katib
     experiment: Mapping[str, Any]
+    listed: Sequence[dict[str, Any]] | None = None
 
     @property
-    def name(self) -> str:
-        name: str = self.experiment["metadata"]["name"]
-        return name
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        meta = self.experiment["metadata"]
+        return meta["namespace"], meta["name"]
 
     @property
     def status(self) -> Mapping[str, Any]:
@@ -86,10 +110,14 @@ class Ran:
 
     def trials(self) -> list[dict[str, Any]]:
         """All trials of the Experiment, in creation order."""
-        listed = self.katib("get", "trials", "-e", self.name, "-o", "json")
-        assert listed.code == 0, listed
-        items: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
-        return items
+        namespace, name = self.key
+        listed = self.katib.trials(namespace) if self.listed is None else self.listed
+        return [
+            trial
+            for trial in listed
+            if trial["metadata"]["namespace"] == namespace
+            and trial["metadata"]["labels"][EXPERIMENT_LABEL] == name
+        ]
 
 
 def assignment(holder: Mapping[str, Any]) -> dict[str, str]:

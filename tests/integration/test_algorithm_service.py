@@ -111,7 +111,7 @@ def test_the_service_listens_on_a_private_socket_and_logs_to_a_file(tmp_path: Pa
         path = Path(launcher.endpoint("random", timeout_seconds=1).address.removeprefix("unix:"))
         assert stat.S_ISSOCK(path.stat().st_mode)
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        assert "Listening on unix:" in launcher.log_path.read_text()
+        assert "Listening on unix:" in launcher.log_path.read_text(encoding="utf-8")
     assert not path.parent.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,29 @@ SHAPES = Path(__file__).with_name("shapes")
 MAX_TRIALS = ("True", "ExperimentMaxTrialsReached")
 
 
+ALONE = ("failing", "resume-from-volume", "resume-long-running", "resume-never")
+"""Shapes with a test that runs them; all others are run at once, which is quicker."""
+
+TOGETHER = tuple(sorted({path.stem for path in SHAPES.glob("*.yaml")} - set(ALONE)))
+
+
 @pytest.fixture
 def katib(tmp_path: Path) -> Katib:
     return Katib(tmp_path / "state")
 
 
-def run(katib: Katib, shape: str, *, code: int = 0) -> Ran:
-    return katib.run(SHAPES / f"{shape}.yaml", code=code)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Ran]:
+    katib = Katib(tmp_path_factory.mktemp("together"))
+    return {ran.key[1]: ran for ran in katib.run_all([_file(shape) for shape in TOGETHER])}
 
 
-def test_random_search_draws_every_kind_of_parameter_within_its_space(katib: Katib) -> None:
-    ran = run(katib, "random")
+def _file(shape: str) -> Path:
+    return SHAPES / f"{shape}.yaml"
+
+
+def test_random_search_draws_every_kind_of_parameter_within_its_space(together: Mapping[str, Ran]) -> None:
+    ran = together["random"]
     trials = ran.trials()
     assert ran.conditions["Succeeded"] == MAX_TRIALS
     assert ran.conditions["Running"][0] == "False"
@@ -46,15 +59,15 @@ def test_random_search_draws_every_kind_of_parameter_within_its_space(katib: Kat
         assert trial["metadata"]["name"].startswith("random-")
 
 
-def test_grid_search_stops_at_the_trial_limit(katib: Katib) -> None:
-    ran = run(katib, "grid")
+def test_grid_search_stops_at_the_trial_limit(together: Mapping[str, Ran]) -> None:
+    ran = together["grid"]
     tried = [tuple(assignment(trial["spec"]).values()) for trial in ran.trials()]
     assert ran.conditions["Succeeded"] == MAX_TRIALS
     assert len(set(tried)) == len(tried) == 5
 
 
-def test_grid_search_without_a_limit_tries_every_combination_once(katib: Katib) -> None:
-    ran = run(katib, "grid-to-its-end")
+def test_grid_search_without_a_limit_tries_every_combination_once(together: Mapping[str, Ran]) -> None:
+    ran = together["grid-to-its-end"]
     tried = {tuple(assignment(trial["spec"]).values()) for trial in ran.trials()}
     assert ran.conditions["Succeeded"] == ("True", "ExperimentSuggestionEndReached")
     wanted = {(r, n, o) for r in ("0.1", "0.2", "0.3") for n in ("1", "2") for o in ("sgd", "adam")}
@@ -63,8 +76,8 @@ def test_grid_search_without_a_limit_tries_every_combination_once(katib: Katib) 
     assert ran.best["rate"] == "0.1"
 
 
-def test_tpe_takes_hyperopts_settings_and_searches_where_it_is_good(katib: Katib) -> None:
-    ran = run(katib, "tpe")
+def test_tpe_takes_hyperopts_settings_and_searches_where_it_is_good(together: Mapping[str, Ran]) -> None:
+    ran = together["tpe"]
     trials = ran.trials()
     losses = [float(metric(trial["status"], "loss")["min"]) for trial in trials]
     assert ran.conditions["Succeeded"] == MAX_TRIALS
@@ -73,16 +86,16 @@ def test_tpe_takes_hyperopts_settings_and_searches_where_it_is_good(katib: Katib
     assert float(ran.best_metric("loss")["min"]) == min(losses)
 
 
-def test_sobol_search_covers_the_space_evenly(katib: Katib) -> None:
-    ran = run(katib, "sobol")
+def test_sobol_search_covers_the_space_evenly(together: Mapping[str, Ran]) -> None:
+    ran = together["sobol"]
     points = [assignment(trial["spec"]) for trial in ran.trials()]
     assert ran.conditions["Succeeded"] == MAX_TRIALS
     eighths = sorted(int((float(point["x"]) + 10) / 20 * 8) for point in points)
     assert eighths == list(range(8))
 
 
-def test_the_four_distributions_keep_to_their_ranges(katib: Katib) -> None:
-    ran = run(katib, "distributions")
+def test_the_four_distributions_keep_to_their_ranges(together: Mapping[str, Ran]) -> None:
+    ran = together["distributions"]
     ranges = {
         "uniform": (0.5, 0.9),
         "log-uniform": (0.001, 10),
@@ -97,8 +110,10 @@ def test_the_four_distributions_keep_to_their_ranges(katib: Katib) -> None:
         assert int(values["normal"]) % 2 == 0
 
 
-def test_each_metric_is_summarised_and_the_strategy_chooses_the_best_trial(katib: Katib) -> None:
-    ran = run(katib, "metric-strategies")
+def test_each_metric_is_summarised_and_the_strategy_chooses_the_best_trial(
+    together: Mapping[str, Ran],
+) -> None:
+    ran = together["metric-strategies"]
     observed = {assignment(trial["spec"])["plan"]: trial["status"] for trial in ran.trials()}
     for name in ("accuracy", "loss", "val-error", "f1"):
         assert metric(observed["peak"], name) == {"min": "0.30", "max": "0.99", "latest": "0.50"}
@@ -106,8 +121,8 @@ def test_each_metric_is_summarised_and_the_strategy_chooses_the_best_trial(katib
     assert ran.best == {"plan": "climb"}
 
 
-def test_metrics_without_a_strategy_get_the_objectives(katib: Katib) -> None:
-    ran = run(katib, "default-strategies")
+def test_metrics_without_a_strategy_get_the_objectives(together: Mapping[str, Ran]) -> None:
+    ran = together["default-strategies"]
     assert ran.experiment["spec"]["objective"]["metricStrategies"] == [
         {"name": "accuracy", "value": "max"},
         {"name": "loss", "value": "min"},
@@ -116,8 +131,10 @@ def test_metrics_without_a_strategy_get_the_objectives(katib: Katib) -> None:
     assert ran.best_metric("accuracy") == {"min": "0.1", "max": "0.9", "latest": "0.8"}
 
 
-def test_a_metrics_file_is_read_by_its_timestamps_and_belongs_to_its_trial_alone(katib: Katib) -> None:
-    ran = run(katib, "file-text")
+def test_a_metrics_file_is_read_by_its_timestamps_and_belongs_to_its_trial_alone(
+    together: Mapping[str, Ran],
+) -> None:
+    ran = together["file-text"]
     assert ran.conditions["Succeeded"] == MAX_TRIALS
     assert ran.best == {"tenths": "3"}
     for trial in ran.trials():
@@ -131,21 +148,21 @@ def test_a_metrics_file_is_read_by_its_timestamps_and_belongs_to_its_trial_alone
     assert not Path("/var/log/katib").exists()
 
 
-def test_custom_filters_read_a_metrics_file(katib: Katib) -> None:
-    ran = run(katib, "file-filters")
+def test_custom_filters_read_a_metrics_file(together: Mapping[str, Ran]) -> None:
+    ran = together["file-filters"]
     assert ran.best == {"hundredths": "75"}
     assert ran.best_metric("accuracy") == {"min": "0.75", "max": "0.75", "latest": "0.75"}
     assert ran.best_metric("loss") == {"min": "-2.5", "max": "4.25", "latest": "4.25"}
 
 
-def test_custom_filters_read_standard_output_and_error(katib: Katib) -> None:
-    ran = run(katib, "stdout-filters")
+def test_custom_filters_read_standard_output_and_error(together: Mapping[str, Ran]) -> None:
+    ran = together["stdout-filters"]
     assert ran.best_metric("accuracy")["latest"] == "87.5"
     assert ran.best_metric("valid_1 auc")["latest"] == "0.75"
 
 
-def test_json_lines_give_text_and_numbers(katib: Katib) -> None:
-    ran = run(katib, "file-json")
+def test_json_lines_give_text_and_numbers(together: Mapping[str, Ran]) -> None:
+    ran = together["file-json"]
     assert ran.conditions["Succeeded"] == MAX_TRIALS
     assert ran.best == {"tenths": "4"}
     assert ran.best_metric("accuracy") == {"min": "0.4", "max": "0.9", "latest": "0.9"}
@@ -153,10 +170,10 @@ def test_json_lines_give_text_and_numbers(katib: Katib) -> None:
     assert ran.best_metric("unseen") == dict.fromkeys(("min", "max", "latest"), "unavailable")
 
 
-def test_a_trial_is_told_its_metadata_and_values_reach_it_as_they_are(katib: Katib) -> None:
-    ran = run(katib, "metadata")
+def test_a_trial_is_told_its_metadata_and_values_reach_it_as_they_are(together: Mapping[str, Ran]) -> None:
+    ran = together["metadata"]
     name = ran.status["currentOptimalTrial"]["bestTrialName"]
-    logs = katib("logs", name)
+    logs = ran.katib("logs", name)
     assert logs.code == 0, logs
     words = (
         "1",
@@ -174,7 +191,7 @@ def test_a_trial_is_told_its_metadata_and_values_reach_it_as_they_are(katib: Kat
 
 @pytest.mark.parametrize("policy", ["long-running", "from-volume"])
 def test_an_experiment_goes_on_when_its_limit_is_raised(katib: Katib, tmp_path: Path, policy: str) -> None:
-    first = run(katib, f"resume-{policy}")
+    first = katib.run(_file(f"resume-{policy}"))
     names = [trial["metadata"]["name"] for trial in first.trials()]
     assert first.conditions["Succeeded"] == MAX_TRIALS
     assert first.best == {"x": "2"}
@@ -189,24 +206,24 @@ def test_an_experiment_goes_on_when_its_limit_is_raised(katib: Katib, tmp_path: 
 
 
 def test_an_experiment_that_never_resumes_refuses_a_higher_limit(katib: Katib, tmp_path: Path) -> None:
-    first = run(katib, "resume-never")
+    first = katib.run(_file("resume-never"))
     assert first.conditions["Succeeded"] == MAX_TRIALS
     refused = katib("run", _with_limit("resume-never", 4, tmp_path), "-o", "json")
     assert refused.code == 2, refused
     assert "spec.resumePolicy must be LongRunning or FromVolume" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert run(katib, "resume-never").status == first.status
+    assert katib.run(_file("resume-never")).status == first.status
 
 
-def test_a_trial_template_comes_from_a_config_map_in_the_same_file(katib: Katib) -> None:
-    ran = run(katib, "config-map")
-    assert ran.experiment["metadata"]["namespace"] == "tuning"
+def test_a_trial_template_comes_from_a_config_map_in_the_same_file(together: Mapping[str, Ran]) -> None:
+    ran = together["config-map"]
+    assert ran.key == ("tuning", "config-map")
     assert ran.conditions["Succeeded"] == MAX_TRIALS
     assert ran.best == {"loss": "0.25"}
 
 
-def test_a_goal_ends_the_experiment_and_kills_what_still_runs(katib: Katib) -> None:
-    ran = run(katib, "goal")
+def test_a_goal_ends_the_experiment_and_kills_what_still_runs(together: Mapping[str, Ran]) -> None:
+    ran = together["goal"]
     assert ran.conditions["Succeeded"] == ("True", "ExperimentGoalReached")
     assert ran.best == {"kind": "quick"}
     assert (ran.status["trialsSucceeded"], ran.status["trialsKilled"]) == (1, 1)
@@ -215,7 +232,7 @@ def test_a_goal_ends_the_experiment_and_kills_what_still_runs(katib: Katib) -> N
 
 
 def test_too_many_failed_trials_fail_the_experiment(katib: Katib) -> None:
-    ran = run(katib, "failing", code=1)
+    ran = katib.run(_file("failing"), code=1)
     assert ran.conditions["Failed"] == ("True", "ExperimentFailed")
     assert ran.status["trialsFailed"] == 1
     assert ran.status["trialMetricsUnavailable"] == 1
@@ -232,8 +249,8 @@ def test_too_many_failed_trials_fail_the_experiment(katib: Katib) -> None:
     assert "'score'" in message
 
 
-def test_a_loss_that_is_no_number_is_kept_and_never_wins(katib: Katib) -> None:
-    ran = run(katib, "not-a-number")
+def test_a_loss_that_is_no_number_is_kept_and_never_wins(together: Mapping[str, Ran]) -> None:
+    ran = together["not-a-number"]
     assert ran.best == {"loss": "0.5"}
     latest = {
         assignment(trial["spec"])["loss"]: metric(trial["status"], "loss")["latest"] for trial in ran.trials()
@@ -242,17 +259,14 @@ def test_a_loss_that_is_no_number_is_kept_and_never_wins(katib: Katib) -> None:
     assert {phase(trial) for trial in ran.trials()} <= {"Succeeded", "MetricsUnavailable"}
 
 
-def test_no_shape_is_left_out() -> None:
-    source = Path(__file__).read_text()
-    shapes = {path.stem for path in SHAPES.glob("*.yaml")}
-    used = {shape for shape in shapes if f'"{shape}"' in source}
-    used |= {f"resume-{policy}" for policy in ("long-running", "from-volume")}
-    assert used == shapes
+def test_every_shape_has_a_test(together: Mapping[str, Ran]) -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [shape for shape in together if f'together["{shape}"]' not in source] == []
 
 
 def _with_limit(shape: str, limit: int, directory: Path) -> Path:
-    document: dict[str, Any] = yaml.safe_load((SHAPES / f"{shape}.yaml").read_text())
+    document: dict[str, Any] = yaml.safe_load((SHAPES / f"{shape}.yaml").read_text(encoding="utf-8"))
     document["spec"]["maxTrialCount"] = limit
     file = directory / f"{shape}-{limit}.yaml"
-    file.write_text(yaml.safe_dump(document))
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
     return file

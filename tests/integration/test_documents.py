@@ -24,18 +24,22 @@ def _anchor(heading: str) -> str:
 
 def _test_sources() -> str:
     files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "katibpy" / "testing").rglob("*.py")]
-    return "\n".join(file.read_text() for file in files)
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(document: Path) -> None:
     broken = []
-    for target in LINK.findall(document.read_text()):
+    for target in LINK.findall(document.read_text(encoding="utf-8")):
         if "://" in target:
             continue
         path, _, anchor = target.partition("#")
         file = (document.parent / path).resolve() if path else document
-        headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE) if file.suffix == ".md" else []
+        headings = (
+            re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            if file.suffix == ".md"
+            else []
+        )
         if not file.exists() or (anchor and anchor not in map(_anchor, headings)):
             broken.append(target)
     assert broken == []
@@ -43,13 +47,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_file_that_is_named_exists(document: Path) -> None:
-    named = SOURCE_PATH.findall(document.read_text())
+    named = SOURCE_PATH.findall(document.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_test_that_is_named_exists(document: Path) -> None:
-    text, sources = document.read_text(), _test_sources()
+    text, sources = document.read_text(encoding="utf-8"), _test_sources()
     names = set(TEST_NAME.findall(text))
     cases = {case for group in CASE.findall(text) for case in re.findall(r"`([\w-]+)`", group)}
     missing = {name for name in names if f"def {name}(" not in sources}
@@ -58,7 +62,7 @@ def test_every_test_that_is_named_exists(document: Path) -> None:
 
 
 def test_the_checks_of_algorithms_that_are_named_exist() -> None:
-    text = (ROOT / "docs" / "katib-compatibility.md").read_text()
+    text = (ROOT / "docs" / "katib-compatibility.md").read_text(encoding="utf-8")
     section = text.partition("### In the search")[2].partition("###")[0]
     sources = _test_sources()
     names = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section))

@@ -89,7 +89,7 @@ def smaller(
     folder: str, directory: Path, *, trials: int | None, edit: Callable[[dict[str, Any]], None] | None
 ) -> Path:
     """A copy of the example's file that takes less time."""
-    documents = list(yaml.safe_load_all((EXAMPLES / folder / "experiment.yaml").read_text()))
+    documents = list(yaml.safe_load_all((EXAMPLES / folder / "experiment.yaml").read_text(encoding="utf-8")))
     spec = documents[-1]["spec"]
     if edit is not None:
         edit(spec)
@@ -98,7 +98,7 @@ def smaller(
     if "maxTrialCount" in spec:
         spec["maxFailedTrialCount"] = min(spec["maxFailedTrialCount"], spec["maxTrialCount"])
     file = directory / "experiment.yaml"
-    file.write_text(yaml.safe_dump_all(documents))
+    file.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
     return file
 
 
@@ -106,7 +106,7 @@ def smaller(
 def test_an_example_runs_to_its_end(katib: Katib, tmp_path: Path, folder: str) -> None:
     expected = EXPECTED[folder]
     ran = katib.run(smaller(folder, tmp_path, trials=expected.trials, edit=expected.edit))
-    assert ran.name == folder
+    assert ran.key == ("default", folder)
     assert ran.conditions["Succeeded"] == ("True", expected.reason)
     assert ran.conditions["Running"][0] == "False"
     objective = ran.experiment["spec"]["objective"]["objectiveMetricName"]
@@ -134,7 +134,7 @@ def test_an_example_is_valid_as_it_stands(katib: Katib, folder: str) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_an_example_says_in_two_lines_what_it_shows_and_how_to_run_it(folder: str) -> None:
-    first, second, *_ = (EXAMPLES / folder / "experiment.yaml").read_text().splitlines()
+    first, second, *_ = (EXAMPLES / folder / "experiment.yaml").read_text(encoding="utf-8").splitlines()
     assert first.startswith("# ")
     assert second == f"# From the repository's root: katib run examples/{folder}/experiment.yaml"
     assert (EXAMPLES / folder / "train.py").is_file()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,62 +82,41 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@pytest.fixture
-def katib(tmp_path: Path) -> Katib:
-    return Katib(tmp_path / "state")
-
-
-@pytest.fixture
-def experiment() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((SHAPES / "resume-never.yaml").read_text())
+def _base() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((SHAPES / "resume-never.yaml").read_text(encoding="utf-8"))
     return loaded
 
 
-def refusal(katib: Katib, experiment: Mapping[str, Any]) -> str:
-    """The one line that `katib run` says."""
-    file = katib.state_directory.with_name("experiment.yaml")
-    file.write_text(yaml.safe_dump(experiment))
-    ended = katib("run", file, "-o", "json")
-    assert ended.code == 2, ended
-    assert ended.stdout == ""
-    lines = ended.stderr.splitlines()
-    assert len(lines) == 1, ended.stderr
-    return lines[0]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_trial_of_another_kind_is_refused(katib: Katib, experiment: dict[str, Any], kind: str) -> None:
+def _with_kind(kind: str) -> dict[str, Any]:
+    experiment = _base()
     template = experiment["spec"]["trialTemplate"]
     template["trialSpec"] = {"kind": kind, **KINDS[kind]}
     template.update(CONDITIONS.get(kind, {}))
-    line = refusal(katib, experiment)
-    assert "spec.trialTemplate.trialSpec.kind" in line
-    assert kind in line
+    return experiment
 
 
-@pytest.mark.parametrize("kind", COLLECTORS)
-def test_another_collector_is_refused(katib: Katib, experiment: dict[str, Any], kind: str) -> None:
-    spec = {**COLLECTORS[kind]}
+def _with_collector(kind: str) -> dict[str, Any]:
+    experiment = _base()
+    spec = dict(COLLECTORS[kind])
     spec["collector"] = {"kind": kind, **spec.get("collector", {})}
     experiment["spec"]["metricsCollectorSpec"] = spec
-    line = refusal(katib, experiment)
-    assert "spec.metricsCollectorSpec.collector.kind" in line
-    assert kind in line
+    pod = experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    pod["containers"][0]["args"] = ["--log-dir=/train"]
+    return experiment
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_another_algorithm_is_refused(katib: Katib, experiment: dict[str, Any], name: str) -> None:
+def _with_algorithm(name: str) -> dict[str, Any]:
+    experiment = _base()
     settings = [{"name": key, "value": value} for key, value in ALGORITHMS[name].items()]
     experiment["spec"]["algorithm"] = {"algorithmName": name, "algorithmSettings": settings}
     if name in ("enas", "darts"):
         del experiment["spec"]["parameters"]
         experiment["spec"]["nasConfig"] = SEARCHED_ARCHITECTURE
-    line = refusal(katib, experiment)
-    assert "spec.algorithm.algorithmName" in line
-    assert f"'{name}' is not part of this version yet" in line
+    return experiment
 
 
-def test_early_stopping_is_refused(katib: Katib, experiment: dict[str, Any]) -> None:
+def _with_early_stopping() -> dict[str, Any]:
+    experiment = _base()
     experiment["spec"]["earlyStopping"] = {
         "algorithmName": "medianstop",
         "algorithmSettings": [
@@ -145,6 +124,65 @@ def test_early_stopping_is_refused(katib: Katib, experiment: dict[str, Any]) -> 
             {"name": "start_step", "value": "5"},
         ],
     }
-    line = refusal(katib, experiment)
-    assert "spec.earlyStopping.algorithmName" in line
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[str]]:
+    """What `katib run` says of each, all handed in at once: name to lines."""
+    experiments = {
+        **{kind: _with_kind(kind) for kind in KINDS},
+        **{kind: _with_collector(kind) for kind in COLLECTORS},
+        **{name: _with_algorithm(name) for name in ALGORITHMS},
+        "medianstop": _with_early_stopping(),
+    }
+    directory = tmp_path_factory.mktemp("refused")
+    files = {name: directory / f"{name}.yaml" for name in experiments}
+    for name, experiment in experiments.items():
+        experiment["metadata"]["name"] = name.lower()
+        files[name].write_text(yaml.safe_dump(experiment), encoding="utf-8")
+    ended = Katib(directory / "state")("run", *files.values(), "-o", "json")
+    assert (ended.code, ended.stdout) == (2, ""), ended
+    said = {
+        name: [line for line in ended.stderr.splitlines() if line.startswith(f"{file}:")]
+        for name, file in files.items()
+    }
+    assert sum(map(len, said.values())) == len(ended.stderr.splitlines()), ended.stderr
+    return said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trial_of_another_kind_is_refused(refusals: Mapping[str, Sequence[str]], kind: str) -> None:
+    (line,) = refusals[kind]
+    assert " spec.trialTemplate.trialSpec.kind " in line
+    assert kind in line
+
+
+@pytest.mark.parametrize("kind", COLLECTORS)
+def test_another_collector_is_refused(refusals: Mapping[str, Sequence[str]], kind: str) -> None:
+    (line,) = refusals[kind]
+    assert " spec.metricsCollectorSpec.collector.kind " in line
+    assert kind in line
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_another_algorithm_is_refused(refusals: Mapping[str, Sequence[str]], name: str) -> None:
+    (line,) = refusals[name]
+    assert " spec.algorithm.algorithmName " in line
+    assert f"'{name}' is not part of this version yet" in line
+
+
+def test_early_stopping_is_refused(refusals: Mapping[str, Sequence[str]]) -> None:
+    (line,) = refusals["medianstop"]
+    assert " spec.earlyStopping.algorithmName " in line
     assert "'medianstop' is not part of this version yet" in line
+
+
+def test_one_that_is_refused_says_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    katib = Katib(tmp_path / "state")
+    file = tmp_path / "experiment.yaml"
+    file.write_text(yaml.safe_dump(_with_kind("PyTorchJob")), encoding="utf-8")
+    ended = katib("run", file)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert len(ended.stderr.splitlines()) == 1
+    assert not katib.state_directory.exists()
