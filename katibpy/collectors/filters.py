@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from katibpy.collectors.lines import LineCutter
+from katibpy.collectors.lines import LineCutter, plain_text
 from katibpy.collectors.parser import SeenNames
 from katibpy.collectors.text import line_time
 from katibpy.core.records import ObservedValue
@@ -109,7 +109,7 @@ class FilterParser:
             if len(line) > LONGEST_FILTERED_LINE:
                 self._overlong += 1
                 continue
-            yield from self._parse_line(line.decode(errors="replace"), arrived)
+            yield from self._parse_line(plain_text(line), arrived)
 
     def _parse_line(self, line: str, arrived: float) -> Iterator[ObservedValue]:
         time = None

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 LONGEST_LINE = 1 << 20
 """Bytes; what is longer is no line of metrics, and would have to be kept in memory whole."""
 
 _PIECE = 1 << 18
+_COLOUR = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]")
+
+
+def plain_text(block: bytes) -> str:
+    r"""The text of whole lines, each ended by `\n`: without what colours a terminal, and never failing."""
+    text = block.decode(errors="replace")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _COLOUR.sub("", text) if "\x1b" in text else text
 
 
 class LineCutter:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from katibpy.collectors.lines import LineCutter
+from katibpy.collectors.lines import LineCutter, plain_text
 from katibpy.collectors.parser import SeenNames, rfc3339_seconds
 from katibpy.core.records import ObservedValue
 
@@ -71,9 +71,7 @@ class TextParser:
         self._scanned += len(block)
         if not is_hit and not is_noting:
             return
-        text = block.decode(errors="replace")
-        if "\r" in text:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        text = plain_text(block)
         if is_noting:
             self._note_names(text)
         if not is_hit:
