@@ -43,7 +43,7 @@ class HeldExperiments:
         *,
         experiment_limit: int = 1000,
         entry_limit: int = 1_000_000,
-        waiting_limit: int = 4,
+        waiting_limit: int = 2,
     ) -> None:
         """Prepares an empty table.
 

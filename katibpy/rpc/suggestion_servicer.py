@@ -163,7 +163,8 @@ def _merge(hosted: HostedExperiment, request: pb.GetSuggestionsRequest) -> None:
         raise HistoryBaseMissing(
             f"history {request.history_base} is not held for Experiment {request.experiment.name}; send all"
         )
-    if request.history_size >= 0 and len(history) != request.history_size:
+    # Without a token nobody counts on what is held afterwards.
+    if request.history_token and 0 <= request.history_size != len(history):
         held, history.token = len(history), ""
         raise HistoryBaseMissing(
             f"Experiment {request.experiment.name} has {request.history_size} history entries but"

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -11,7 +8,6 @@ import pytest
 from katibpy import __version__
 from katibpy.algo.algorithm import Proposal, Reads, Reply
 from katibpy.algo.history import Outcome
-from katibpy.api.experiment import Experiment
 from katibpy.errors import MissingExtra
 from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.rpc.convert_experiment import experiment_to_pb
@@ -19,61 +15,8 @@ from katibpy.rpc.error_codes import HistoryBaseMissing, raised, status_of
 from katibpy.rpc.held_experiments import HeldExperiments
 from katibpy.rpc.names import MEMORY_SETTING
 from katibpy.rpc.suggestion_servicer import SuggestionServicer
-from tests.unit.rpc.parts import Endless, Scripted, experiment, finder, serving, usual_reply
-
-SUGGESTION = "api.v1.beta1.Suggestion"
-
-
-def suggest(
-    address: str, request: pb.GetSuggestionsRequest, *, service: str = SUGGESTION, seconds: float = 4.0
-) -> pb.GetSuggestionsReply:
-    with grpc.insecure_channel(address) as channel:
-        method = channel.unary_unary(
-            f"/{service}/GetSuggestions",
-            request_serializer=pb.GetSuggestionsRequest.SerializeToString,
-            response_deserializer=pb.GetSuggestionsReply.FromString,
-        )
-        reply: pb.GetSuggestionsReply = method(request, timeout=seconds)
-        return reply
-
-
-def asked(
-    of: Experiment | None = None, *trials: pb.Trial, count: int = 1, **fields: object
-) -> pb.GetSuggestionsRequest:
-    request = pb.GetSuggestionsRequest(
-        experiment=experiment_to_pb(of or experiment("scripted")),
-        trials=trials,
-        current_request_number=count,
-        total_request_number=len(trials) + count,
-        extended=True,
-        history_size=len(trials),
-    )
-    for name, value in fields.items():
-        if name == "removed_trials":
-            request.removed_trials.extend(value)  # type: ignore[arg-type]
-        else:
-            setattr(request, name, value)
-    return request
-
-
-def done(number: int, loss: str = "1") -> pb.Trial:
-    return pb.Trial(
-        name=f"t{number}",
-        uid=f"u{number}",
-        number=number,
-        spec=pb.TrialSpec(
-            parameter_assignments=pb.TrialSpec.ParameterAssignments(
-                assignments=[
-                    pb.ParameterAssignment(name="lr", value="0.5"),
-                    pb.ParameterAssignment(name="kind", value="a"),
-                ]
-            )
-        ),
-        status=pb.TrialStatus(
-            condition=pb.TrialStatus.SUCCEEDED,
-            observation=pb.Observation(metrics=[pb.Metric(name="loss", value=loss)]),
-        ),
-    )
+from tests.unit.rpc.parts import Scripted, experiment, finder, serving, usual_reply
+from tests.unit.rpc.raw_calls import SUGGESTION, asked, done, suggest
 
 
 @pytest.mark.parametrize("service", [SUGGESTION, "katibpy.v1beta1.Suggestion"])
@@ -147,6 +90,13 @@ def test_an_algorithm_that_reads_nothing_is_shown_nothing() -> None:
     with serving(SuggestionServicer(find_algorithm=finder(algorithm))) as address:
         suggest(address, asked(None, done(0), total_request_number=6))
     assert (len(algorithm.shown[0]), algorithm.shown[0].total) == (0, 5)
+
+
+def test_a_whole_history_without_token_is_taken_as_it_is() -> None:
+    algorithm = Scripted()
+    with serving(SuggestionServicer(find_algorithm=finder(algorithm))) as address:
+        suggest(address, asked(None, done(0), done(1), history_size=0))
+    assert [(len(history), history.token) for history in algorithm.shown] == [(2, "")]
 
 
 def test_a_changed_objective_is_seen_at_once() -> None:
@@ -304,103 +254,3 @@ def test_describe_says_what_the_algorithm_reads() -> None:
     assert reply == pb.DescribeReply(
         reads="nothing", algorithm="random", history_differences=True, version=__version__
     )
-
-
-def test_the_deadline_reaches_the_algorithm() -> None:
-    algorithm = Endless()
-    with serving(SuggestionServicer(find_algorithm=finder(algorithm))) as address:
-        with pytest.raises(grpc.RpcError) as failure:
-            suggest(address, asked(experiment("endless")), seconds=0.3)
-        assert status_of(failure.value)[0] is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert algorithm.ended.wait(2)
-
-
-def test_work_ends_when_the_caller_has_gone() -> None:
-    algorithm = Endless()
-    with (
-        serving(SuggestionServicer(find_algorithm=finder(algorithm))) as address,
-        grpc.insecure_channel(address) as channel,
-    ):
-        method = channel.unary_unary(
-            f"/{SUGGESTION}/GetSuggestions",
-            request_serializer=pb.GetSuggestionsRequest.SerializeToString,
-            response_deserializer=pb.GetSuggestionsReply.FromString,
-        )
-        running = method.future(asked(experiment("endless")), timeout=60)
-        assert algorithm.began.wait(2)
-        running.cancel()  # type: ignore[no-untyped-call]
-        assert algorithm.ended.wait(2)
-
-
-def test_a_second_call_of_one_experiment_waits_for_its_own_deadline_only() -> None:
-    endless, scripted = Endless(), Scripted()
-    with (
-        serving(SuggestionServicer(find_algorithm=finder(endless, scripted))) as address,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        first = pool.submit(suggest, address, asked(experiment("endless")), seconds=2.0)
-        assert endless.began.wait(2)
-        began = time.monotonic()
-        with pytest.raises(grpc.RpcError) as failure:
-            suggest(address, asked(experiment("scripted")), seconds=0.4)
-        assert status_of(failure.value)[0] is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert time.monotonic() - began < 1.5
-        # Another Experiment does not wait at all.
-        assert suggest(address, asked(experiment("scripted", uid="other"))).parameter_assignments
-        assert isinstance(first.exception(5), grpc.RpcError)
-        assert suggest(address, asked(experiment("scripted"))).parameter_assignments
-
-
-def test_calls_that_pile_up_on_one_experiment_are_turned_away() -> None:
-    endless = Endless()
-    servicer = SuggestionServicer(find_algorithm=finder(endless), held=HeldExperiments(waiting_limit=1))
-    with serving(servicer) as address, ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(suggest, address, asked(experiment("endless")), seconds=1.5) for _ in range(2)]
-        assert endless.began.wait(2)
-        codes = set[grpc.StatusCode]()
-        end = time.monotonic() + 1.2
-        while grpc.StatusCode.UNAVAILABLE not in codes and time.monotonic() < end:
-            with pytest.raises(grpc.RpcError) as failure:
-                suggest(address, asked(experiment("endless")), seconds=0.1)
-            codes.add(status_of(failure.value)[0])
-        assert grpc.StatusCode.UNAVAILABLE in codes
-        assert all(isinstance(each.exception(5), grpc.RpcError) for each in calls)
-
-
-def test_the_least_recently_used_experiments_are_dropped() -> None:
-    held = HeldExperiments(experiment_limit=2)
-    algorithm = Scripted()
-    with serving(SuggestionServicer(find_algorithm=finder(algorithm), held=held)) as address:
-        for uid in ("a", "b", "a", "c"):
-            suggest(address, asked(experiment("scripted", uid=uid), done(0), history_token="1"))
-        assert len(held) == 2
-        again = asked(experiment("scripted", uid="a"), history_base="1", history_token="1", history_size=1)
-        assert suggest(address, again).parameter_assignments
-        again.experiment.uid = "b"
-        with pytest.raises(grpc.RpcError, match="send all"):
-            suggest(address, again)
-
-
-def test_histories_beyond_the_limit_are_dropped() -> None:
-    held = HeldExperiments(entry_limit=3)
-    with serving(SuggestionServicer(find_algorithm=finder(Scripted()), held=held)) as address:
-        for uid in ("a", "b"):
-            suggest(address, asked(experiment("scripted", uid=uid), done(0), done(1), history_token="1"))
-        assert len(held) == 1
-
-
-def test_many_callers_of_many_experiments_get_their_own_replies() -> None:
-    barrier = threading.Barrier(8)
-
-    def run(address: str, place: int) -> list[str]:
-        of = experiment(uid=f"uid-{place}", seed=place)
-        barrier.wait(4)
-        replies = [suggest(address, asked(of, total_request_number=n + 1)) for n in range(5)]
-        return [reply.SerializeToString(deterministic=True).hex() for reply in replies]
-
-    with serving(SuggestionServicer()) as address, ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda place: run(address, place), range(8)))
-        barrier = threading.Barrier(1)
-        alone = [run(address, place) for place in range(8)]
-    assert together == alone
-    assert len({tuple(replies) for replies in together}) == 8
