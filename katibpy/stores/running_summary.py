@@ -23,17 +23,17 @@ class RunningSummary:
 
     Attributes:
         count: number of values.
-        numbers: how many of them are numbers, NaN included.
-        least: smallest value that is a number other than NaN.
-        greatest: greatest such value.
+        least: smallest finite number.
+        greatest: greatest finite number.
         latest: value of the greatest time, and of these the greatest sequence.
+        latest_number: the latest of the values that are numbers, NaN and infinities included.
     """
 
     count: int = 0
-    numbers: int = 0
     least: Extreme | None = None
     greatest: Extreme | None = None
     latest: Latest | None = None
+    latest_number: Latest | None = None
 
     def add(self, value: ObservedValue) -> None:
         """Takes one more value into account."""
@@ -44,8 +44,9 @@ class RunningSummary:
         number = number_of(text)
         if number is None:
             return
-        self.numbers += 1
-        if math.isnan(number):
+        if self.latest_number is None or (value.time, sequence) > self.latest_number[:2]:
+            self.latest_number = (value.time, sequence, text)
+        if not math.isfinite(number):
             return
         if self.least is None or (number, sequence) < self.least[:2]:
             self.least = (number, sequence, text)
@@ -60,7 +61,7 @@ class RunningSummary:
         """
         if self.latest is None:
             raise ValueError("a summary must be of at least one value, got none")
-        absent = "nan" if self.numbers else UNAVAILABLE
+        absent = UNAVAILABLE if self.latest_number is None else self.latest_number[2]
         return MetricSummary(
             min=absent if self.least is None else self.least[2],
             max=absent if self.greatest is None else self.greatest[2],

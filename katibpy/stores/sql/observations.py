@@ -205,10 +205,14 @@ def _read_summary(connection: Connection, series_id: int, metric_id: int) -> Run
 def _summary_of(row: Row[*tuple[Any, ...]]) -> RunningSummary:
     return RunningSummary(
         count=row.total,
-        numbers=row.numbers,
         least=_extreme(row.least_sequence, row.least),
         greatest=_extreme(row.greatest_sequence, row.greatest),
         latest=(row.latest_time, row.latest_sequence, row.latest),
+        latest_number=(
+            None
+            if row.latest_number is None
+            else (row.latest_number_time, row.latest_number_sequence, row.latest_number)
+        ),
     )
 
 
@@ -221,9 +225,9 @@ def _summary_columns(summary: RunningSummary) -> dict[str, Any]:
     _, least_sequence, least = summary.least or (None, None, None)
     _, greatest_sequence, greatest = summary.greatest or (None, None, None)
     latest_time, latest_sequence, latest = summary.latest or (0.0, -1, "")
+    number_time, number_sequence, number = summary.latest_number or (None, None, None)
     return {
         "total": summary.count,
-        "numbers": summary.numbers,
         "least_sequence": least_sequence,
         "least": least,
         "greatest_sequence": greatest_sequence,
@@ -231,4 +235,7 @@ def _summary_columns(summary: RunningSummary) -> dict[str, Any]:
         "latest_time": latest_time,
         "latest_sequence": latest_sequence,
         "latest": latest,
+        "latest_number_time": number_time,
+        "latest_number_sequence": number_sequence,
+        "latest_number": number,
     }

@@ -56,7 +56,7 @@ _WRITE_STATUS = (
     update(objects)
     .where(_THIS)
     .values({name: bindparam(name) for name in ("resource_version", "record_version", "status")})
-    .values({name: bindparam(name) for name in ("phase", "started_at", "completed_at", "rank_class", "rank")})
+    .values({name: bindparam(name) for name in ("phase", "started_at", "completed_at", "rank")})
 )
 _WRITE_SPEC = _WRITE_STATUS.values(
     {name: bindparam(name) for name in ("generation", "head", "spec", "number")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -93,17 +92,12 @@ def created_columns(resource: Resource, *, version: int) -> dict[str, Any]:
 def derived_columns(resource: Resource) -> dict[str, Any]:
     """The columns that follow from spec and status."""
     status = cast("Any", status_of(resource))
-    rank = rank_of(resource) if isinstance(resource, Trial) else None
-    rank_class: int | None = None
-    if rank is not None:
-        rank_class = int(math.copysign(1, rank)) if math.isinf(rank) else 0
     return {
         "phase": phase_of(resource),
         "number": (resource.spec.number or 0) if isinstance(resource, Trial) else 0,
         "started_at": seconds(status.start_time),
         "completed_at": seconds(status.completion_time),
-        "rank_class": rank_class,
-        "rank": rank if rank_class == 0 else None,
+        "rank": rank_of(resource) if isinstance(resource, Trial) else None,
     }
 
 

@@ -1,8 +1,8 @@
 """Tables and indexes of the SQL stores.
 
 Whatever is asked for, sorted by or counted stands in columns; the rest of a resource is JSON text. A float
-column never holds NaN or an infinity: databases disagree on them, so they are kept as text or class. Any
-change here comes with a migration (`migrations/versions`) and a new `REVISION`.
+column never holds NaN or an infinity: databases disagree on them, so they are kept as text. Any change here
+comes with a migration (`migrations/versions`) and a new `REVISION`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    SmallInteger,
     String,
     Table,
     Text,
@@ -85,7 +84,6 @@ objects = Table(
     Column("completed_at", Double),
     Column("phase", _Phase, nullable=False),
     Column("number", BigInteger, nullable=False),
-    Column("rank_class", SmallInteger),
     Column("rank", Double),
     Column("record_version", BigInteger),
     Column("head", _LongText, nullable=False),
@@ -96,7 +94,7 @@ objects = Table(
     Index("ix_objects_namespace", "namespace", "kind", "id"),
     Index("ix_objects_owner", "owner_uid", "kind", "id"),
     Index("ix_objects_phase", "owner_uid", "phase", "number", "id"),
-    Index("ix_objects_rank", "owner_uid", "phase", "rank_class", "rank", "number", "id"),
+    Index("ix_objects_rank", "owner_uid", "phase", "rank", "number", "id"),
     Index("ix_objects_record", "owner_uid", "record_version"),
     Index("ix_objects_deleted", "deleted_at"),
     **_OPTIONS,
@@ -104,8 +102,8 @@ objects = Table(
 """Experiments, Suggestions and Trials.
 
 `id` is the store version an object was created with, so it is the creation order. Times are seconds since
-the epoch. For Trials: `rank` is the loss, and `rank_class` -1 for minus infinity, 0 for a number, 1 for
-infinity, NULL when the Trial cannot be the best; `record_version` is when its history line last changed.
+the epoch. For Trials: `rank` is the loss, NULL when the Trial cannot be the best; `record_version` is when
+its history line last changed.
 """
 
 labels = Table(
@@ -218,7 +216,6 @@ summaries = Table(
     Column("series_id", _Serial, ForeignKey("series.id", ondelete="CASCADE"), primary_key=True),
     Column("metric_id", Integer, ForeignKey("metrics.id"), primary_key=True),
     Column("total", BigInteger, nullable=False),
-    Column("numbers", BigInteger, nullable=False),
     Column("least_sequence", BigInteger),
     Column("least", _LongText),
     Column("greatest_sequence", BigInteger),
@@ -226,6 +223,9 @@ summaries = Table(
     Column("latest_time", Double, nullable=False),
     Column("latest_sequence", BigInteger, nullable=False),
     Column("latest", _LongText, nullable=False),
+    Column("latest_number_time", Double),
+    Column("latest_number_sequence", BigInteger),
+    Column("latest_number", _LongText),
     sqlite_with_rowid=False,
     **_OPTIONS,
 )

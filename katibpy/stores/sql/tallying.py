@@ -36,8 +36,8 @@ _COUNTS = select(tallies.c.phase, tallies.c.count).where(
 _CLEAR = delete(tallies).where(tallies.c.experiment_uid == bindparam("experiment_uid"))
 _BEST = (
     select(*READ)
-    .where(_OWN, objects.c.phase == bindparam("phase"), objects.c.rank_class.is_not(None))
-    .order_by(objects.c.rank_class, objects.c.rank, objects.c.number, objects.c.id)
+    .where(_OWN, objects.c.phase == bindparam("phase"), objects.c.rank.is_not(None))
+    .order_by(objects.c.rank, objects.c.number, objects.c.id)
     .limit(1)
 )
 _NEWEST = (

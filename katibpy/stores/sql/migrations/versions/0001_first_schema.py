@@ -61,7 +61,6 @@ def upgrade() -> None:
         sa.Column("completed_at", sa.Double(), nullable=True),
         sa.Column("phase", sa.String(length=32), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("rank_class", sa.SmallInteger(), nullable=True),
         sa.Column("rank", sa.Double(), nullable=True),
         sa.Column("record_version", sa.BigInteger(), nullable=True),
         sa.Column("head", _LONG_TEXT, nullable=False),
@@ -76,9 +75,7 @@ def upgrade() -> None:
     op.create_index("ix_objects_namespace", "objects", ["namespace", "kind", "id"])
     op.create_index("ix_objects_owner", "objects", ["owner_uid", "kind", "id"])
     op.create_index("ix_objects_phase", "objects", ["owner_uid", "phase", "number", "id"])
-    op.create_index(
-        "ix_objects_rank", "objects", ["owner_uid", "phase", "rank_class", "rank", "number", "id"]
-    )
+    op.create_index("ix_objects_rank", "objects", ["owner_uid", "phase", "rank", "number", "id"])
     op.create_index("ix_objects_record", "objects", ["owner_uid", "record_version"])
     op.create_table(
         "proposals",
@@ -161,7 +158,6 @@ def upgrade() -> None:
         sa.Column("series_id", _SERIAL, nullable=False),
         sa.Column("metric_id", sa.Integer(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("numbers", sa.BigInteger(), nullable=False),
         sa.Column("least_sequence", sa.BigInteger(), nullable=True),
         sa.Column("least", _LONG_TEXT, nullable=True),
         sa.Column("greatest_sequence", sa.BigInteger(), nullable=True),
@@ -169,6 +165,9 @@ def upgrade() -> None:
         sa.Column("latest_time", sa.Double(), nullable=False),
         sa.Column("latest_sequence", sa.BigInteger(), nullable=False),
         sa.Column("latest", _LONG_TEXT, nullable=False),
+        sa.Column("latest_number_time", sa.Double(), nullable=True),
+        sa.Column("latest_number_sequence", sa.BigInteger(), nullable=True),
+        sa.Column("latest_number", _LONG_TEXT, nullable=True),
         sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_summaries_metric_id"),
         sa.ForeignKeyConstraint(
             ["series_id"], ["series.id"], name="fk_summaries_series_id", ondelete="CASCADE"
