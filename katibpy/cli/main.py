@@ -17,6 +17,13 @@ from katibpy.cli.failures import INTERRUPTED, Failure, failure_of
 from katibpy.cli.verbosity import verbose_option, verbosity
 from katibpy.errors import KatibError
 
+HELP = """Tunes hyperparameters: runs Experiments written for Kubeflow Katib on this machine.
+
+\b
+  katib run experiment.yaml          run it to its best parameters
+  katib get trials -e NAME           see its trials
+  katib describe experiment NAME     see why it ended
+"""
 EXIT_CODES = """\b
 Exit codes:
   0    it went well; an Experiment that ran has succeeded
@@ -116,19 +123,14 @@ def _unexpected(ctx: click.Context, err: Exception) -> Failure:
 
 @click.group(
     cls=KatibGroup,
+    help=HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
 )
 @click.version_option(None, "--version", package_name="katibpy", prog_name="katib")
 @verbose_option
 def katib() -> None:
-    r"""Tunes hyperparameters: runs Experiments written for Kubeflow Katib on this machine.
-
-    \b
-      katib run experiment.yaml          run it to its best parameters
-      katib get trials -e NAME           see its trials
-      katib describe experiment NAME     see why it ended
-    """
+    """The group; its commands do the work."""
 
 
 def main() -> None:
