@@ -26,15 +26,17 @@ SHELL = "/bin/sh"
 # Fixed text, its variables named as no environment has them; the trial's own words come as "$@", the first
 # of them an absolute path and so no word of the shell. A file counts once its line is complete, so one write
 # makes it whole. When the main process has ended by itself nothing else of its group may stay, as in a
-# container; when it was told to end, the rest of the group was told too, and gets its time to do so.
+# container; when it was told to end, the rest of the group was told too, and gets its time to do so. What the
+# shell itself says ("Terminated") does not belong in the trial's output.
 _WRAPPER = """
 katib_stopped=
 trap 'katib_stopped=1' HUP INT QUIT TERM
 katib_attempt=$1
 shift
 echo $$ >"$katib_attempt/pid" || exit 126
-if [ -z "$katib_stopped" ]; then "$@"; katib_code=$?; else katib_code=143; fi
-{ echo "$katib_code" >"$katib_attempt/exit"; } 2>/dev/null && [ -z "$katib_stopped" ] && kill -KILL 0
+exec 2>/dev/null
+if [ -z "$katib_stopped" ]; then (exec "$@" 2>&1); katib_code=$?; else katib_code=143; fi
+echo "$katib_code" >"$katib_attempt/exit" && [ -z "$katib_stopped" ] && kill -KILL 0
 exit "$katib_code"
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Script:
     """What a simulated trial does.
 
     Attributes:
-        duration_seconds: how long it runs.
+        duration_seconds: how long it runs; infinite for one that has to be stopped.
         exit_code: how it ends.
         reports: what it writes, in order of time; values after its end are never written.
         stop_seconds: how long it takes to end when it is stopped.
@@ -183,7 +184,8 @@ class SimulatedWorld:
             for report in script.reports:
                 if report.after_seconds < script.duration_seconds:
                     self._schedule(now + report.after_seconds, uid, is_end=False)
-            self._schedule(ends, uid, is_end=True)
+            if math.isfinite(ends):
+                self._schedule(ends, uid, is_end=True)
         self._tell(trial, is_written=False)
 
     def stop(self, trial: Trial) -> None:
