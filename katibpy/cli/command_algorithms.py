@@ -66,10 +66,10 @@ def algorithms(name: str | None, output: str) -> None:
         click.echo(_filled("Known, but not in this version yet: " + ", ".join(planned), width))
 
 
-def describe(row: catalog.Row) -> Described:
+def describe(row: catalog.Row, kind: catalog.Kind = catalog.ALGORITHMS) -> Described:
     """What is known of a catalogue row; one that cannot be loaded says why."""
     try:
-        algorithm = catalog.load(catalog.ALGORITHMS, row.name)
+        algorithm = catalog.load(kind, row.name)
     except MissingExtra as err:
         return Described(row.name, row.summary, problem=str(err), distribution=row.distribution)
     return Described(

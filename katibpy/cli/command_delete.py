@@ -14,8 +14,8 @@ from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion
 from katibpy.app.local import LocalEngine
 from katibpy.cli.failures import Failure
-from katibpy.cli.kinds import kind_of, noun_of
-from katibpy.cli.options import bare_names, namespace_option, state_directory_option
+from katibpy.cli.kinds import Target, named_target_of, noun_of
+from katibpy.cli.options import namespace_option, state_directory_option
 from katibpy.cli.output_values import counted
 from katibpy.cli.state import found, opened
 from katibpy.cli.verbosity import verbose_option
@@ -26,8 +26,9 @@ _POLL_SECONDS = 0.1
 
 
 @click.command()
-@click.argument("kind", callback=kind_of, metavar="experiment|trial")
-@click.argument("names", nargs=-1, required=True, callback=bare_names, metavar="NAME...")
+@click.argument(
+    "target", nargs=-1, required=True, callback=named_target_of, metavar="experiment|trial NAME..."
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask on a terminal.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until a running `katib run` has ended them.")
 @click.option(
@@ -43,8 +44,7 @@ _POLL_SECONDS = 0.1
 @state_directory_option
 @verbose_option
 def delete(
-    kind: type[Resource],
-    names: tuple[str, ...],
+    target: Target,
     yes: bool,
     no_wait: bool,
     timeout_seconds: float,
@@ -56,10 +56,11 @@ def delete(
     What runs is stopped first. When a `katib run` works on the state directory, the objects are marked
     and that process ends and removes them.
     """
+    kind = target.kind
     if kind is Suggestion:
         raise click.UsageError("a suggestion is deleted with its experiment: delete experiment NAME")
     with opened(state_dir) as state:
-        objects = [found(state.resources, kind, namespace, name) for name in names]
+        objects = [found(state.resources, kind, namespace, name) for name in target.names]
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             click.confirm(_question(state.resources, objects), abort=True, err=True)
     try:

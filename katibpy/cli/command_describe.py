@@ -11,8 +11,8 @@ from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
 from katibpy.app.local import State
-from katibpy.cli.kinds import kind_of
-from katibpy.cli.options import bare_names, namespace_option, state_directory_option
+from katibpy.cli.kinds import Target, named_target_of
+from katibpy.cli.options import namespace_option, state_directory_option
 from katibpy.cli.output_describe import describe_experiment, describe_suggestion, describe_trial
 from katibpy.cli.output_table import terminal_width
 from katibpy.cli.state import found, opened
@@ -22,19 +22,22 @@ _FAILED_SHOWN = 5
 
 
 @click.command()
-@click.argument("kind", callback=kind_of, metavar="experiment|trial|suggestion")
-@click.argument("names", nargs=-1, required=True, callback=bare_names, metavar="NAME...")
+@click.argument(
+    "target", nargs=-1, required=True, callback=named_target_of, metavar="experiment|trial|suggestion NAME..."
+)
 @namespace_option
 @state_directory_option
 @verbose_option
-def describe(kind: type[Resource], names: tuple[str, ...], namespace: str, state_dir: Path) -> None:
+def describe(target: Target, namespace: str, state_dir: Path) -> None:
     """Tells all about one experiment, trial or suggestion.
 
     Conditions with their times and messages, the best trial, parameters, metrics, and of a trial that
     failed the end of its output.
     """
     with opened(state_dir) as state:
-        described = [_described(state, found(state.resources, kind, namespace, name)) for name in names]
+        described = [
+            _described(state, found(state.resources, target.kind, namespace, name)) for name in target.names
+        ]
     click.echo("\n\n".join(described))
 
 

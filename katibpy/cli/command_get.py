@@ -12,10 +12,8 @@ from katibpy.api.codec import dump_json, dump_yaml, to_dict
 from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
 from katibpy.api.trial import EXPERIMENT_LABEL, Trial
-from katibpy.cli.kinds import full_name, kind_of, noun_of
+from katibpy.cli.kinds import Target, bare_name, full_name, noun_of, target_of
 from katibpy.cli.options import (
-    bare_name,
-    bare_names,
     label_pairs,
     namespace_option,
     output_option,
@@ -32,8 +30,13 @@ from katibpy.ports import ResourceStore
     epilog="\b\nShort words: exp, trial, sug.\n"
     "With -o json and -o yaml, one NAME prints the object, anything else a List."
 )
-@click.argument("kind", callback=kind_of, metavar="experiments|trials|suggestions")
-@click.argument("names", nargs=-1, callback=bare_names, metavar="[NAME]...")
+@click.argument(
+    "target",
+    nargs=-1,
+    required=True,
+    callback=target_of,
+    metavar="experiments|trials|suggestions [NAME]...",
+)
 @click.option("-e", "--experiment", callback=bare_name, metavar="NAME", help="Only what belongs to it.")
 @click.option(
     "-l",
@@ -50,8 +53,7 @@ from katibpy.ports import ResourceStore
 @state_directory_option
 @verbose_option
 def get(
-    kind: type[Resource],
-    names: tuple[str, ...],
+    target: Target,
     experiment: str | None,
     labels: dict[str, str],
     output: str,
@@ -60,6 +62,7 @@ def get(
     state_dir: Path,
 ) -> None:
     """Lists experiments, trials or suggestions, or those of the given NAMEs."""
+    kind, names = target.kind, target.names
     with opened(state_dir) as state:
         if names and all_namespaces:
             raise click.UsageError("a NAME is looked for in one namespace: give -n instead of -A")

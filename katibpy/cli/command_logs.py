@@ -14,7 +14,8 @@ import click
 from katibpy.api.trial import Trial
 from katibpy.app.local import State
 from katibpy.cli.failures import Failure
-from katibpy.cli.options import bare_name, namespace_option, state_directory_option
+from katibpy.cli.kinds import bare_name
+from katibpy.cli.options import namespace_option, state_directory_option
 from katibpy.cli.state import found, opened
 from katibpy.cli.verbosity import verbose_option
 from katibpy.core.phases import trial_phase
@@ -57,7 +58,7 @@ def _path(state: State, trial: Trial, *, is_waiting: bool) -> Path | None:
     while True:
         is_active = _is_active(state, trial)
         path = state.log_path(trial)
-        if path is not None and path.exists():
+        if path.exists():
             return path
         if not is_active and has_waited:
             return None

@@ -14,7 +14,8 @@ import click
 from katibpy.api.trial import Trial
 from katibpy.app.local import State
 from katibpy.cli.failures import BadInput
-from katibpy.cli.options import bare_name, namespace_option, output_option, state_directory_option
+from katibpy.cli.kinds import bare_name
+from katibpy.cli.options import namespace_option, output_option, state_directory_option
 from katibpy.cli.output_table import Column, table_lines, terminal_width
 from katibpy.cli.output_values import NOTHING, local_time
 from katibpy.cli.state import found, opened

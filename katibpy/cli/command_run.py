@@ -53,8 +53,8 @@ class Ended:
 
 
 @click.command(
-    epilog="\b\nThe first Ctrl-C stops the trials and says how to resume, a second one kills them.\n"
-    "Running a file again resumes what is unfinished and prints the result of what is finished;\n"
+    epilog="The first Ctrl-C stops the trials and says how to resume, a second one kills them. "
+    "Running a file again resumes what is unfinished and prints the result of what is finished; "
     "parallelTrialCount, maxTrialCount and maxFailedTrialCount may be edited in between."
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -119,12 +119,21 @@ def _run(
         if not is_complete and not quiet:
             _say(_stopping(engine, submissions))
         ended = _ended(engine, submissions, with_failures=is_complete)
-        engine.close()
+        _close(engine)
     except BaseException:
-        # Also the second Ctrl-C, wherever it struck: nothing may be left running.
+        # Nothing may be left running, whatever struck and wherever.
         engine.close(kill=True)
         raise
     return ended, is_complete
+
+
+def _close(engine: LocalEngine) -> None:
+    """Lets the trials end in their own time, until another signal comes."""
+    try:
+        engine.close()
+    except KeyboardInterrupt:
+        _say("killing")
+        engine.close(kill=True)
 
 
 def _submit(engine: LocalEngine, files: Sequence[AdmittedFile], *, replace: bool) -> list[Submission]:
@@ -208,13 +217,13 @@ def _opening(submission: Submission) -> str:
     name = experiment.metadata.name
     limit = "trials" if spec.max_trial_count is None else f"up to {counted(spec.max_trial_count, 'trial')}"
     algorithm = spec.algorithm.algorithm_name if spec.algorithm else ""
-    plan = f"{limit}, {spec.parallel_trial_count} at a time, algorithm {algorithm}"
+    plan = f"{algorithm}, {limit}, {spec.parallel_trial_count} at a time"
     done = status.trials - status.trials_running - status.trials_pending
     match submission.outcome:
         case Submitted.FINISHED:
             return f"experiment {name} ended before; its result follows (--replace starts over)"
         case Submitted.RESUMED:
-            return f"resuming experiment {name} after {counted(done, 'trial')}: {plan}"
+            return f"experiment {name} resumes after {counted(done, 'trial')}: {plan}"
         case Submitted.EDITED:
             fields = ", ".join(submission.changed)
             return f"experiment {name} goes on after {counted(done, 'trial')} with {fields} edited: {plan}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -28,14 +29,55 @@ _WORDS: Mapping[str, type[Resource]] = {
 }
 
 
-def kind_of(ctx: click.Context, param: click.Parameter, value: str) -> type[Resource]:
-    """The type that `experiments`, `exp`, `trial.kubeflow.org` ... name; a callback of click."""
-    word = value.lower().removesuffix(f".{GROUP}")
-    found = _WORDS.get(word)
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a command is about.
+
+    Attributes:
+        kind: of the objects.
+        names: each once; () for all.
+    """
+
+    kind: type[Resource]
+    names: tuple[str, ...] = ()
+
+
+def target_of(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> Target:
+    """Reads `trials [NAME]...` or `trial/NAME...`; a callback of click."""
+    if "/" not in value[0]:
+        return Target(_kind(ctx, param, value[0]), tuple(dict.fromkeys(map(bare, value[1:]))))
+    pairs = [each.rpartition("/") for each in value]
+    kinds = {_kind(ctx, param, kind) for kind, _, _ in pairs}
+    if len(kinds) > 1:
+        raise click.BadParameter("must be of one kind, got " + " ".join(value), ctx, param)
+    return Target(kinds.pop(), tuple(dict.fromkeys(name for _, _, name in pairs)))
+
+
+def named_target_of(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> Target:
+    """As `target_of`, with at least one name."""
+    target = target_of(ctx, param, value)
+    if not target.names:
+        noun = noun_of(target.kind)
+        raise click.BadParameter(f"must name at least one {noun}, got none: {noun} NAME", ctx, param)
+    return target
+
+
+def bare(text: str) -> str:
+    """The name in `NAME`, in `KIND/NAME` and in `KIND.kubeflow.org/NAME`, as `-o name` prints it."""
+    return text.rpartition("/")[2]
+
+
+def bare_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """As `bare`; a callback of click."""
+    return None if value is None else bare(value)
+
+
+def _kind(ctx: click.Context, param: click.Parameter, word: str) -> type[Resource]:
+    found = _WORDS.get(word.lower().removesuffix(f".{GROUP}"))
     if found is None:
         hint = did_you_mean(word, _WORDS)
         raise click.BadParameter(
-            f"must be experiments, trials or suggestions, got {value!r}{hint}", ctx, param
+            f"must be experiments, trials or suggestions, got {word!r}{hint}", ctx, param
         )
     return found
 

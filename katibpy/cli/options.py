@@ -52,16 +52,6 @@ def output_option(*formats: str, default: str = "table") -> Callable[[_Command],
     )
 
 
-def bare_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """The name in `NAME`, in `KIND/NAME` and in `KIND.kubeflow.org/NAME` as `-o name` prints it."""
-    return None if value is None else value.rpartition("/")[2]
-
-
-def bare_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    """As `bare_name`, of several; each once."""
-    return tuple(dict.fromkeys(each.rpartition("/")[2] for each in value))
-
-
 def label_pairs(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> dict[str, str]:
     """The labels in `key=value` texts, several in each with commas."""
     found: dict[str, str] = {}

@@ -8,7 +8,7 @@ from katibpy.api.experiment import Metric, Objective
 from katibpy.api.model import Condition, ObjectMeta
 from katibpy.cli.output_table import Column, clean
 from katibpy.cli.output_text import Page
-from katibpy.cli.output_values import NOTHING, local_time, picked
+from katibpy.cli.output_values import NOTHING, local_time, picked, short_number
 
 _METRIC_COLUMNS = (
     Column("METRIC"),
@@ -60,7 +60,10 @@ def write_conditions(page: Page, conditions: Iterable[Condition]) -> None:
 
 def write_metrics(page: Page, metrics: Iterable[Metric], objective: Objective | None) -> None:
     """One row for each metric; VALUE is what its strategy picks."""
-    rows = [(each.name, picked(each, objective), each.min, each.max, each.latest) for each in metrics]
+    rows = [
+        (each.name, picked(each, objective), *map(short_number, (each.min, each.max, each.latest)))
+        for each in metrics
+    ]
     if rows:
         page.table(_METRIC_COLUMNS, rows)
     else:

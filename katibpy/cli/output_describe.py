@@ -19,15 +19,19 @@ from katibpy.cli.output_values import (
     between,
     counted,
     local_time,
-    objective_value,
-    short_number,
 )
+from katibpy.cli.progress import failure_line, last_output
 
-_TRIAL_COLUMNS = (
+_ACTIVE_COLUMNS = (
     Column("NAME"),
     Column("PHASE"),
-    Column("OBJECTIVE"),
+    Column("TIME", is_number=True),
     Column("PARAMETERS", is_flexible=True),
+)
+_FAILED_COLUMNS = (
+    Column("NAME"),
+    Column("PARAMETERS", is_flexible=True),
+    Column("WHY", is_flexible=True),
 )
 
 
@@ -78,10 +82,12 @@ def describe_experiment(
     page.section("Trials")
     _write_counts(page, experiment)
     _write_best(page, experiment)
-    for title, trials in (("Active trials", active), ("Newest failed trials", failed)):
-        if trials:
-            page.section(title)
-            page.table(_TRIAL_COLUMNS, [_trial_row(trial) for trial in trials])
+    if active:
+        page.section("Active trials")
+        page.table(_ACTIVE_COLUMNS, [_active_row(trial) for trial in active])
+    if failed:
+        page.section("Newest failed trials")
+        page.table(_FAILED_COLUMNS, [_failed_row(trial) for trial in failed])
     write_conditions(page, status.conditions)
     return str(page)
 
@@ -199,13 +205,14 @@ def _write_best(page: Page, experiment: Experiment) -> None:
     write_metrics(page, best.observation.metrics, experiment.spec.objective)
 
 
-def _trial_row(trial: Trial) -> tuple[str, str, str, str]:
-    return (
-        trial.metadata.name,
-        phase_of(trial),
-        short_number(objective_value(trial)),
-        assignments(trial.spec.parameter_assignments),
-    )
+def _active_row(trial: Trial) -> tuple[str, str, str, str]:
+    took = between(trial.status.start_time, None)
+    return trial.metadata.name, phase_of(trial), took, assignments(trial.spec.parameter_assignments)
+
+
+def _failed_row(trial: Trial) -> tuple[str, str, str]:
+    why = last_output(trial) or failure_line(trial)
+    return trial.metadata.name, assignments(trial.spec.parameter_assignments), why
 
 
 def _containers(trial: Trial) -> list[dict[str, object]]:

@@ -18,12 +18,14 @@ from katibpy.api.status_conditions import find_condition
 from katibpy.api.trial import Trial
 from katibpy.cli.output_table import one_line
 from katibpy.cli.output_values import between, counted, picked
-from katibpy.cli.progress import failure_line
+from katibpy.cli.progress import failure_line, last_output
 from katibpy.core.phases import ExperimentPhase, TrialPhase, experiment_phase
 from katibpy.ports import ResourceStore
 
 _FAILURES_READ = 1000
 _UNLIMITED = 10_000
+_NAME = "\0"
+"""Stands for the name of the trial where messages are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class CommonFailure:
         count: how many trials give it.
         total: how many were looked at.
         example: name of one of them.
+        output: the last line that it wrote.
     """
 
     message: str
     count: int
     total: int
     example: str
+    output: str = ""
 
 
 def common_failure(resources: ResourceStore, experiment: Experiment) -> CommonFailure | None:
@@ -59,17 +63,20 @@ def common_failure(resources: ResourceStore, experiment: Experiment) -> CommonFa
 
 def _most_common(trials: Iterable[Trial]) -> CommonFailure | None:
     counter: Counter[str] = Counter()
-    example: dict[str, str] = {}
+    example: dict[str, Trial] = {}
     for trial in trials:
         name = trial.metadata.name
-        message = failure_line(trial).replace(name, "TRIAL")
+        message = failure_line(trial).replace(name, _NAME)
         counter[message] += 1
-        example.setdefault(message, name)
+        example.setdefault(message, trial)
     if not counter:
         return None
     message, count = counter.most_common(1)[0]
-    name = example[message]
-    return CommonFailure(message.replace("TRIAL", name), count, counter.total(), name)
+    trial = example[message]
+    name = trial.metadata.name
+    return CommonFailure(
+        message.replace(_NAME, name), count, counter.total(), name, output=last_output(trial)
+    )
 
 
 def result_console() -> Console:
@@ -95,6 +102,8 @@ def print_result(console: Console, experiment: Experiment, failure: CommonFailur
     if failure is not None:
         share = f"{failure.count} of {failure.total}"
         console.print(Text(f"Most common failure ({share}): {failure.message}", "red"))
+        if failure.output:
+            console.print(Text(f"Last output of {failure.example}: {failure.output}"))
         namespace = experiment.metadata.namespace
         option = "" if namespace == "default" else f" -n {namespace}"
         console.print(Text(f"See: katib logs {failure.example}{option}"))

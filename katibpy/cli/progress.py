@@ -189,7 +189,10 @@ class Follower:
 
     def _failure(self, record: TrialRecord) -> str:
         trial = self._resources.find(Trial, self._key[1], record.name)
-        return "" if trial is None else failure_line(trial)
+        if trial is None:
+            return ""
+        line, output = failure_line(trial), last_output(trial)
+        return f"{line}; last output: {output}" if output else line
 
     def _running(self, trial: Trial) -> RunningTrial:
         name = self._objective.objective_metric_name
@@ -237,6 +240,13 @@ def failure_line(trial: Trial) -> str:
     for prefix in ("Trial has failed. Job message: ", "Trial has failed"):
         first = first.removeprefix(prefix)
     return first or newest.reason
+
+
+def last_output(trial: Trial) -> str:
+    """The last line that a failed trial wrote, as far as its condition tells it; empty without one."""
+    newest = current(trial.status.conditions)
+    lines = clean(newest.message).rstrip().split("\n") if newest is not None else []
+    return lines[-1].strip() if len(lines) > 1 else ""
 
 
 def _has_ended(record: TrialRecord) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from katibpy.api.model import Resource
-from katibpy.api.paths import did_you_mean
+from katibpy.api.paths import nearest
 from katibpy.app.local import State, open_state
 from katibpy.cli.failures import BadInput
 from katibpy.cli.kinds import noun_of
@@ -19,6 +19,7 @@ R = TypeVar("R", bound=Resource)
 
 _PAGE = 500
 _NAMES_COMPARED = 1000
+_ALIKE = {"experiment": 0.6, "suggestion": 0.6, "trial": 0.93}
 
 
 @contextmanager
@@ -89,5 +90,7 @@ def _missing(resources: ResourceStore, kind: type[Resource], namespace: str, nam
     elif not here:
         hint = f"; there are no {noun}s at all"
     else:
-        hint = did_you_mean(name, here) or f"; `katib get {noun}s` lists them"
+        # Trials of one experiment have names that differ only in random letters: they must be much alike.
+        near = nearest(name, here, cutoff=_ALIKE[noun])
+        hint = f"; did you mean {near!r}?" if near else f"; `katib get {noun}s` lists them"
     return f"there is no {noun} {name!r} in namespace {namespace!r}{hint}"
