@@ -215,7 +215,7 @@ def test_no_condition_takes_long() -> None:
     nested: Any = 1
     for _ in range(60):
         nested = [nested, nested]
-    start = time.perf_counter()
+    start = time.process_time()
     for text in (
         'a.#(%"' + "*x" * 200 + 'y")#',
         "*" * 2000 + "c",
@@ -224,4 +224,4 @@ def test_no_condition_takes_long() -> None:
     ):
         compile_condition(text).evaluate(document)
     compile_condition("a" + ".0" * 59).evaluate({"a": nested})
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 5

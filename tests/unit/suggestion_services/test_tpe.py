@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -270,26 +269,3 @@ def test_an_experiment_without_uid_is_not_kept() -> None:
     cache, translated = TrialCache(), OptunaSpace.of(problem.space)
     history = History(_random_entries(problem, 3), 3)
     assert cache.trials(problem, history, translated)[0] is not cache.trials(problem, history, translated)[0]
-
-
-def test_a_request_is_about_as_fast_as_optuna_itself() -> None:
-    problem = _problem(MIXED)
-    translated, entries = OptunaSpace.of(problem.space), _random_entries(problem, 2000)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1))
-    for entry in entries:
-        parameters = translated.to_optuna(entry.assignment)
-        study.add_trial(
-            optuna.trial.create_trial(
-                params=parameters, distributions=translated.distributions, value=entry.loss
-            )
-        )
-    algorithm, history = Tpe(), History(entries, 2000)
-    theirs, ours = [], []
-    for _ in range(9):
-        started = time.perf_counter()
-        study.tell(study.ask(translated.distributions), 1.0)
-        theirs.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        ask(algorithm, problem, history, count=1)
-        ours.append(time.perf_counter() - started)
-    assert min(ours) < 1.3 * min(theirs) + 0.01
