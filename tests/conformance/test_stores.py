@@ -84,7 +84,7 @@ class SqliteMachine(StoreMachine):
 
 
 BUDGET = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

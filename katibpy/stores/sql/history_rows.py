@@ -21,12 +21,11 @@ _EXPERIMENT: BindParameter[str] = bindparam("experiment_uid")
 _TRIALS = select(
     objects.c.name, objects.c.uid, objects.c.record_version, objects.c.spec, objects.c.status
 ).where(objects.c.owner_uid == _EXPERIMENT, objects.c.record_version > bindparam("base"))
-_PROPOSALS = (
-    select(proposals.c.number, proposals.c.assignment, proposals.c.record_version)
-    .where(proposals.c.experiment_uid == _EXPERIMENT)
-    .order_by(proposals.c.number)
+_ALL_PROPOSALS = select(proposals.c.number, proposals.c.assignment, proposals.c.record_version).where(
+    proposals.c.experiment_uid == _EXPERIMENT
 )
-_NEW_PROPOSALS = _PROPOSALS.where(proposals.c.record_version > bindparam("base"))
+_NEW_PROPOSALS = _ALL_PROPOSALS.where(proposals.c.record_version > bindparam("base"))
+_PROPOSALS = _ALL_PROPOSALS.order_by(proposals.c.number)
 _SOME_PROPOSALS = _PROPOSALS.limit(bindparam("most"))
 _PROPOSAL_COUNT = select(func.count()).where(proposals.c.experiment_uid == _EXPERIMENT)
 _REMOVED = (

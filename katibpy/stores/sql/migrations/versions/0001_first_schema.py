@@ -144,10 +144,10 @@ def upgrade() -> None:
         sa.Column("step", sa.BigInteger(), nullable=True),
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("text", _LONG_TEXT, nullable=True),
-        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_observations_metric_id"),
         sa.ForeignKeyConstraint(
             ["series_id"], ["series.id"], name="fk_observations_series_id", ondelete="CASCADE"
         ),
+        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_observations_metric_id"),
         sa.PrimaryKeyConstraint("series_id", "sequence", name="pk_observations"),
         sqlite_with_rowid=False,
         **_OPTIONS,
@@ -168,10 +168,10 @@ def upgrade() -> None:
         sa.Column("latest_number_time", sa.Double(), nullable=True),
         sa.Column("latest_number_sequence", sa.BigInteger(), nullable=True),
         sa.Column("latest_number", _LONG_TEXT, nullable=True),
-        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_summaries_metric_id"),
         sa.ForeignKeyConstraint(
             ["series_id"], ["series.id"], name="fk_summaries_series_id", ondelete="CASCADE"
         ),
+        sa.ForeignKeyConstraint(["metric_id"], ["metrics.id"], name="fk_summaries_metric_id"),
         sa.PrimaryKeyConstraint("series_id", "metric_id", name="pk_summaries"),
         sqlite_with_rowid=False,
         **_OPTIONS,

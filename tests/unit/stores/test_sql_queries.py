@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from katibpy.api.trial import Trial
+from katibpy.core.records import ObservedValue
+from katibpy.stores.sql.database import Database
+from katibpy.stores.sql.observations import SqlObservationStore
+from katibpy.stores.sql.opening import open_database
+from katibpy.stores.sql.resources import SqlResourceStore
+from katibpy.testing.store_cases import (
+    SteppingClock,
+    add_experiment,
+    add_suggestion,
+    finish,
+    save,
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with open_database(tmp_path / "katib.db") as opened:
+        yield opened
+
+
+class Statements:
+    """What is sent to SQLite, with its parameters, and what SQLite plans to do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.sent: list[tuple[str, Any]] = []
+        event.listen(Engine, "before_cursor_execute", self._note)
+
+    def stop(self) -> None:
+        event.remove(Engine, "before_cursor_execute", self._note)
+
+    def plans(self) -> dict[str, str]:
+        self.stop()
+        plans = {}
+        with self._database.reading() as connection:
+            for statement, parameters in self.sent:
+                if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+                    first = parameters[0] if isinstance(parameters, list) else parameters
+                    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first)
+                    plans[" ".join(statement.split())] = "; ".join(row[3] for row in rows)
+        return plans
+
+    def _note(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        self.sent.append((statement, parameters))
+
+
+@pytest.fixture
+def statements(database: Database) -> Iterator[Statements]:
+    noted = Statements(database)
+    yield noted
+    if event.contains(Engine, "before_cursor_execute", noted._note):
+        noted.stop()
+
+
+def test_no_question_of_a_reconcile_scans_or_sorts_trials(database: Database, statements: Statements) -> None:
+    store = SqlResourceStore(database, SteppingClock())
+    owner = add_experiment(store)
+    uid = owner.metadata.uid or ""
+    suggestion = save(store, add_suggestion(store, owner), owner, 2, memory=b"m")
+    trial = finish(store, owner, 0, "0.5")
+    for question in (
+        lambda: store.tally(uid),
+        lambda: store.active_trials(uid),
+        lambda: store.proposals(uid, limit=10),
+        lambda: store.memory(uid),
+        lambda: store.history(uid, since=store.history(uid).token),
+        lambda: store.find(Trial, "default", trial.metadata.name),
+        lambda: store.list(Trial, owner_uid=uid, limit=10),
+        lambda: store.list(Trial, limit=10),
+        lambda: store.list(Trial, namespace="default", limit=10),
+        lambda: store.list(Trial, labels={"team": "a"}),
+        lambda: store.list(Trial, is_deleting=True),
+        lambda: store.changes(0),
+        lambda: save(store, suggestion, owner, 1, memory=b"n"),
+        lambda: store.remove(trial),
+        lambda: store.delete(Trial, "default", "none"),
+    ):
+        question()
+    plans = statements.plans()
+    assert len(plans) > 25
+    scans = {statement: plan for statement, plan in plans.items() if re.search(r"\bSCAN (?!store\b)", plan)}
+    assert not scans, scans
+    sorts = {
+        statement: plan
+        for statement, plan in plans.items()
+        # Active trials are few, and so are labelled and deleted ones.
+        if "B-TREE FOR ORDER" in plan and not re.search(r"phase IN|labels|deleted_at IS NOT", statement)
+    }
+    assert not sorts, sorts
+
+
+def test_no_question_of_observations_scans(database: Database, statements: Statements) -> None:
+    store = SqlObservationStore(database)
+    store.append("t", [ObservedValue(index, "m", f"{index}", 1.0) for index in range(5)])
+    store.append("t", [ObservedValue(9, "m", "9", 1.0)])
+    store.summarize("t", ["m", "n"])
+    store.read("t", metric="m", start_time=0.5)
+    store.read("t", after_sequence=3, limit=5)
+    store.drop("t")
+    plans = statements.plans()
+    assert len(plans) >= 8
+    assert not {statement: plan for statement, plan in plans.items() if "SCAN" in plan}
+
+
+def test_a_trial_s_life_takes_few_statements(database: Database, statements: Statements) -> None:
+    store = SqlResourceStore(database, SteppingClock())
+    owner = add_experiment(store)
+    finish(store, owner, 0, "0.5")
+    statements.sent.clear()
+    finish(store, owner, 1, "0.5")
+    store.tally(owner.metadata.uid or "")
+    assert len(statements.sent) <= 24
+
+
+def test_no_float_column_holds_what_databases_disagree_on(database: Database) -> None:
+    texts = ("nan", "inf", "-inf", "1e999", "-0.0", "0.5", "word")
+    store, observed = SqlResourceStore(database, SteppingClock()), SqlObservationStore(database)
+    owner = add_experiment(store)
+    for number, text in enumerate(texts):
+        finish(store, owner, number, text)
+    observed.append("t", [ObservedValue(index, "m", text, 1.0) for index, text in enumerate(texts)])
+    with database.reading() as connection:
+        ranks = connection.exec_driver_sql("SELECT rank FROM objects WHERE rank IS NOT NULL").all()
+        rows = connection.exec_driver_sql("SELECT value, text FROM observations ORDER BY sequence").all()
+    assert sorted(rank for (rank,) in ranks) == [-0.5, 0.0]
+    assert [tuple(row) for row in rows] == [
+        (None, "nan"),
+        (None, "inf"),
+        (None, "-inf"),
+        (None, "1e999"),
+        (0.0, "-0.0"),
+        (0.5, None),
+        (None, "word"),
+    ]
