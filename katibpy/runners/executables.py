@@ -29,7 +29,7 @@ def find_executable(command: str, *, search_path: str, working_directory: Path) 
     if not command:
         raise CommandNotFound("the command must not be empty; command[0] names the program to run")
     if "/" in command:
-        path = os.path.normpath(working_directory / command)
+        path = str(working_directory / command)
         fault = _fault(path)
         if fault:
             raise CommandNotFound(f"command {command!r} cannot be run: {fault}")
