@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
-from katibpy.algo.algorithm import Reply
 from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion, TrialAssignment
@@ -22,6 +21,10 @@ from katibpy.api.trial import Trial
 from katibpy.core.records import HistoryDelta, MetricSummary, ObservedValue, StoredProposal, Tally
 from katibpy.core.runs import CollectionState, RunState
 from katibpy.errors import FieldError
+
+if TYPE_CHECKING:
+    # It brings NumPy along, which those who only read a store need not load.
+    from katibpy.algo.algorithm import Reply
 
 Key: TypeAlias = tuple[str, str, str]
 """`(kind, namespace, name)` of a resource."""
