@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.katib_command import ROOT
+from tests.integration.katib_command import ROOT, Katib
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -68,3 +68,18 @@ def test_the_checks_of_algorithms_that_are_named_exist() -> None:
     names = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section))
     assert names
     assert {name for name in names if f"def {name}(" not in sources} == set()
+
+
+def test_experiments_in_documents_are_valid(tmp_path: Path) -> None:
+    files: list[Path] = []
+    for document in DOCUMENTS:
+        for block in re.findall(
+            r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        ):
+            if "kind: Experiment" in block:
+                files.append(tmp_path / f"{document.stem}-{len(files)}.yaml")
+                files[-1].write_text(block, encoding="utf-8")
+    assert len(files) >= 2
+    for file in files:
+        checked = Katib(tmp_path / "state")("validate", file)
+        assert checked.code == 0, checked
