@@ -35,7 +35,7 @@ from katibpy.errors import FieldError, RunnerError
 from katibpy.ports import Clock, Key, TrialOutputs
 from katibpy.runners.alarms import Alarms
 from katibpy.runners.executables import search_path_of
-from katibpy.runners.local_job import TRIAL_UID_VARIABLE, check_runnable, metrics_place
+from katibpy.runners.local_job import check_runnable, metrics_place
 from katibpy.runners.local_run import Host, LocalRun
 from katibpy.runners.stragglers import Sweeper
 
@@ -92,7 +92,7 @@ class LocalRunner:
         self.stop_grace_seconds = stop_grace_seconds
         environment = dict(os.environ if environment is None else environment)
         self._alarms = Alarms(clock)
-        self._sweeper = Sweeper(self._alarms, variable=TRIAL_UID_VARIABLE)
+        self._sweeper = Sweeper(self._alarms)
         self._host = Host(
             clock=clock,
             alarms=self._alarms,

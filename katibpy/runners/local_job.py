@@ -30,7 +30,6 @@ DEFAULT_BACKOFF_LIMIT = 6
 
 TRIAL_NAME_VARIABLE = "KATIB_TRIAL_NAME"
 EXPERIMENT_NAME_VARIABLE = "KATIB_EXPERIMENT_NAME"
-TRIAL_UID_VARIABLE = "KATIB_TRIAL_UID"
 
 _FILE_KINDS = (CollectorKind.FILE, CollectorKind.TENSORFLOW_EVENT)
 _METRICS_PATH = "spec.metricsCollectorSpec.source.fileSystemPath.path"
@@ -207,7 +206,6 @@ def _given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None
     given = {
         TRIAL_NAME_VARIABLE: trial.metadata.name,
         EXPERIMENT_NAME_VARIABLE: trial.metadata.labels.get(EXPERIMENT_LABEL, owner),
-        TRIAL_UID_VARIABLE: trial.metadata.uid or "",
     }
     if place is not None:
         given[METRICS_FILE_VARIABLE] = str(place.path)

@@ -24,7 +24,7 @@ from katibpy.runners.executables import CommandNotFound, find_executable
 from katibpy.runners.local_job import LocalJob, job_of
 from katibpy.runners.outcome import Outcome
 from katibpy.runners.process_group import End, ProcessGroup
-from katibpy.runners.stragglers import Sweeper
+from katibpy.runners.stragglers import ATTEMPT_VARIABLE, Sweeper
 from katibpy.runners.verdict import verdict_on
 
 logger = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ class LocalRun:
             attempt = self._attempt(number)
             processes = self._found(attempt) if attempt.was_started() else self._spawned(attempt, job, number)
             end, is_overdue = self._watch(processes, job, number)
-            self._host.sweeper.add(self.trial.metadata.uid or "", is_urgent=end.has_stragglers)
+            self._host.sweeper.add(str(attempt.directory), is_urgent=end.has_stragglers)
             failure = self._conclude(end, job, number, is_overdue=is_overdue)
             delay = self._host.retry_delay_seconds * 2.0 ** min(number - 1, 30)
             self._show(self._running(number, failure=failure))
@@ -260,6 +260,7 @@ class LocalRun:
         except CommandNotFound as error:
             self._end(ends.COMMAND_NOT_FOUND, str(error), failed=failed + 1)
             raise _Over from error
+        environment[ATTEMPT_VARIABLE] = str(attempt.directory)
         job = replace(job, argv=(program, *job.argv[1:]), environment=environment)
         patience = self._host.clock.monotonic() + _BUSY_PATIENCE_SECONDS
         while True:
@@ -304,7 +305,8 @@ class LocalRun:
 
     def _begin_to_end(self, reason: str) -> None:
         with self._lock:
-            if self._state.phase in (RunPhase.ABSENT, RunPhase.ENDED) or self._ending:
+            is_idle = self._state.phase is RunPhase.ABSENT and reason != _WITHDRAWN
+            if is_idle or self._state.phase is RunPhase.ENDED or self._ending:
                 return
             self._ending = reason
             processes = self._processes

@@ -15,28 +15,29 @@ from pathlib import Path
 
 from katibpy.runners.alarms import Alarms
 
+ATTEMPT_VARIABLE = "KATIB_ATTEMPT_DIRECTORY"
+"""Set for every process of an attempt; no two attempts have the same value."""
+
 _PROCESSES = Path("/proc")
 _DELAY_SECONDS = 0.5
 
 
 class Sweeper:
-    """Looks for stragglers of many trials in one pass, soon after they ended. `_lock` guards `_wanted`."""
+    """Looks for stragglers of many attempts in one pass, soon after they ended. `_lock` guards `_wanted`."""
 
-    def __init__(self, alarms: Alarms, *, variable: str) -> None:
-        """Takes the environment variable whose value tells the trial."""
+    def __init__(self, alarms: Alarms) -> None:
         self._alarms = alarms
-        self._variable = variable.encode()
         self._lock = threading.Lock()
         self._wanted: set[bytes] = set()
         self._is_available = (_PROCESSES / "self" / "environ").exists()
 
-    def add(self, value: str, *, is_urgent: bool = False) -> None:
+    def add(self, attempt: str, *, is_urgent: bool = False) -> None:
         """Sweeps for processes that have this value of the variable: soon, or before it returns."""
-        if not self._is_available or not value:
+        if not self._is_available:
             return
         with self._lock:
             is_first = not self._wanted
-            self._wanted.add(self._variable + b"=" + value.encode())
+            self._wanted.add(os.fsencode(f"{ATTEMPT_VARIABLE}={attempt}"))
         if is_urgent:
             self.sweep()
         elif is_first:

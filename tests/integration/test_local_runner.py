@@ -213,6 +213,13 @@ def test_a_second_attempt_may_succeed(bench: Bench) -> None:
     assert (state.resource["status"]["failed"], state.resource["status"]["succeeded"]) == (1, 1)
 
 
+def test_clearing_up_after_one_attempt_spares_the_next(bench: Bench) -> None:
+    marker = bench.directory / "marker"
+    script = 'if [ -e "$0" ]; then sleep 1.2; exit 0; fi; : > "$0"; exit 1'
+    state = bench.run(make_trial("spared", ["/bin/sh", "-c", script, str(marker)], backoffLimit=3))
+    assert (state.reason, state.resource["status"]["failed"]) == ("Completed", 1)
+
+
 def test_a_job_deadline_ends_the_run_for_good(bench: Bench) -> None:
     began = time.monotonic()
     state = bench.run(make_trial("slow", ["sleep", "60"], activeDeadlineSeconds=1, backoffLimit=6))

@@ -52,7 +52,6 @@ def test_a_trial_knows_who_it_is() -> None:
     environment = job_for({}).environment
     assert environment["KATIB_TRIAL_NAME"] == "t1"
     assert environment["KATIB_EXPERIMENT_NAME"] == "exp"
-    assert environment["KATIB_TRIAL_UID"] == "u1"
 
 
 def test_values_may_refer_to_what_was_declared_before_and_words_to_all() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -135,10 +134,9 @@ def test_a_closed_runner_starts_nothing() -> None:
         bench.runner.start(make_trial())
 
 
-def test_thousands_of_trials_take_a_second() -> None:
+def test_thousands_of_trials_come_and_go() -> None:
     bench = Bench(script_of({"loss": 0.5}))
     trials = [make_trial(str(number)) for number in range(5000)]
-    began = time.perf_counter()
     for trial in trials:
         bench.runner.start(trial)
         bench.collector.attach(trial, None)
@@ -149,4 +147,5 @@ def test_thousands_of_trials_take_a_second() -> None:
         assert bench.collector.observe(trial).is_drained
         bench.collector.detach(trial)
         bench.runner.remove(trial)
-    assert time.perf_counter() - began < 2
+    assert bench.world.find("uid-0") is None
+    assert bench.world.clock.monotonic() == 5000
