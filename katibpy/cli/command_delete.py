@@ -16,9 +16,9 @@ from katibpy.app.local import LocalEngine
 from katibpy.cli.failures import Failure
 from katibpy.cli.kinds import Target, named_target_of, noun_of
 from katibpy.cli.options import namespace_option, state_directory_option
-from katibpy.cli.output_values import counted
 from katibpy.cli.state import found, opened
 from katibpy.cli.verbosity import verbose_option
+from katibpy.display.values import counted
 from katibpy.errors import StateDirectoryLocked
 from katibpy.ports import ResourceStore
 

@@ -17,10 +17,10 @@ from katibpy.cli.failures import BadInput
 from katibpy.cli.kinds import bare_name
 from katibpy.cli.options import namespace_option, output_option, state_directory_option
 from katibpy.cli.output_table import Column, table_lines, terminal_width
-from katibpy.cli.output_values import NOTHING, local_time
 from katibpy.cli.state import found, opened
 from katibpy.cli.verbosity import verbose_option
 from katibpy.core.records import ObservedValue
+from katibpy.display.values import NOTHING, local_time
 
 
 @click.command(epilog="Values are printed as the trial wrote them; times of csv and json are UTC.")

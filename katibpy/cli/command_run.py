@@ -21,12 +21,13 @@ from katibpy.cli.interrupts import Interrupts
 from katibpy.cli.kinds import full_name
 from katibpy.cli.options import output_option, state_directory_option
 from katibpy.cli.output_lists import best_value
-from katibpy.cli.output_progress import Display, LiveDisplay, PlainDisplay, QuietDisplay
-from katibpy.cli.output_result import CommonFailure, common_failure, print_result, result_console
-from katibpy.cli.output_values import NOTHING, counted
-from katibpy.cli.progress import Follower
+from katibpy.cli.output_result import print_result, result_console
 from katibpy.cli.verbosity import log_level, log_to, stop_logging, verbose_option, verbosity
 from katibpy.core.phases import ExperimentPhase, experiment_phase
+from katibpy.display.displays import Display, LiveDisplay, PlainDisplay, QuietDisplay
+from katibpy.display.failures import CommonFailure, common_failure
+from katibpy.display.follower import Follower
+from katibpy.display.values import NOTHING, counted
 from katibpy.errors import InvalidResource
 
 _TICK_SECONDS = 0.25

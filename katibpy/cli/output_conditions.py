@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from katibpy.api.experiment import Metric, Objective
 from katibpy.api.model import Condition, ObjectMeta
-from katibpy.cli.output_table import Column, clean
+from katibpy.cli.output_table import Column
 from katibpy.cli.output_text import Page
-from katibpy.cli.output_values import NOTHING, local_time, picked, short_number
+from katibpy.display.plain_text import clean
+from katibpy.display.values import NOTHING, local_time, picked, short_number
 
 _METRIC_COLUMNS = (
     Column("METRIC"),

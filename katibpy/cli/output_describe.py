@@ -13,14 +13,14 @@ from katibpy.cli.output_conditions import write_conditions, write_metadata, writ
 from katibpy.cli.output_lists import phase_of
 from katibpy.cli.output_table import Column
 from katibpy.cli.output_text import Page
-from katibpy.cli.output_values import (
+from katibpy.display.failures import failure_line, last_output
+from katibpy.display.values import (
     NOTHING,
     assignments,
     between,
     counted,
     local_time,
 )
-from katibpy.cli.progress import failure_line, last_output
 
 _ACTIVE_COLUMNS = (
     Column("NAME"),

@@ -10,8 +10,10 @@ from katibpy.api.status_conditions import current
 from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
 from katibpy.app.interruption import REASON as INTERRUPTED_REASON
-from katibpy.cli.output_table import Column, clean
-from katibpy.cli.output_values import (
+from katibpy.cli.output_table import Column
+from katibpy.core.phases import experiment_phase, trial_phase
+from katibpy.display.plain_text import clean
+from katibpy.display.values import (
     NOTHING,
     age,
     assignments,
@@ -21,7 +23,6 @@ from katibpy.cli.output_values import (
     picked,
     short_number,
 )
-from katibpy.core.phases import experiment_phase, trial_phase
 
 
 def phase_of(resource: Resource) -> str:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from rich.box import ROUNDED
 from rich.console import Console
@@ -15,68 +12,12 @@ from rich.text import Text
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.status_conditions import find_condition
-from katibpy.api.trial import Trial
-from katibpy.cli.output_table import one_line
-from katibpy.cli.output_values import between, counted, picked
-from katibpy.cli.progress import failure_line, last_output
-from katibpy.core.phases import ExperimentPhase, TrialPhase, experiment_phase
-from katibpy.ports import ResourceStore
+from katibpy.core.phases import ExperimentPhase, experiment_phase
+from katibpy.display.failures import CommonFailure
+from katibpy.display.plain_text import one_line
+from katibpy.display.values import between, counted, picked
 
-_FAILURES_READ = 1000
 _UNLIMITED = 10_000
-_NAME = "\0"
-"""Stands for the name of the trial where messages are compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommonFailure:
-    """The reason that most failed trials give.
-
-    Attributes:
-        message: in one line, without the trial's own name.
-        count: how many trials give it.
-        total: how many were looked at.
-        example: name of one of them.
-        output: the last line that it wrote.
-    """
-
-    message: str
-    count: int
-    total: int
-    example: str
-    output: str = ""
-
-
-def common_failure(resources: ResourceStore, experiment: Experiment) -> CommonFailure | None:
-    """The most common reason among the failed trials, None when none failed."""
-    status = experiment.status
-    if not status.trials_failed + status.trial_metrics_unavailable:
-        return None
-    failed = resources.list(
-        Trial,
-        owner_uid=experiment.metadata.uid,
-        phases=(TrialPhase.FAILED.value, TrialPhase.METRICS_UNAVAILABLE.value),
-        limit=_FAILURES_READ,
-    ).items
-    return _most_common(failed)
-
-
-def _most_common(trials: Iterable[Trial]) -> CommonFailure | None:
-    counter: Counter[str] = Counter()
-    example: dict[str, Trial] = {}
-    for trial in trials:
-        name = trial.metadata.name
-        message = failure_line(trial).replace(name, _NAME)
-        counter[message] += 1
-        example.setdefault(message, trial)
-    if not counter:
-        return None
-    message, count = counter.most_common(1)[0]
-    trial = example[message]
-    name = trial.metadata.name
-    return CommonFailure(
-        message.replace(_NAME, name), count, counter.total(), name, output=last_output(trial)
-    )
 
 
 def result_console() -> Console:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from katibpy.cli.output_table import Column, clean, one_line, table_lines
-from katibpy.cli.output_values import NOTHING
+from katibpy.cli.output_table import Column, table_lines
+from katibpy.display.plain_text import clean, one_line
+from katibpy.display.values import NOTHING
 
 _LABEL_WIDTH = 18
 

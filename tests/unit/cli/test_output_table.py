@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from katibpy.cli.output_table import Column, clean, cut, one_line, table_lines
+from katibpy.cli.output_table import Column, table_lines
 
 COLUMNS = (Column("NAME"), Column("PARAMETERS", is_flexible=True), Column("AGE", is_number=True))
 ROWS = [("tune-1", "lr=0.1 momentum=0.9 optimizer=adam", "5s"), ("a-longer-name", "lr=0.25", "12m03s")]
@@ -28,14 +28,3 @@ def test_a_table_that_cannot_be_made_small_enough_keeps_its_names() -> None:
 
 def test_a_table_without_rows_has_its_heading() -> None:
     assert list(table_lines(COLUMNS, [])) == ["NAME   PARAMETERS   AGE"]
-
-
-def test_what_a_trial_wrote_cannot_drive_the_terminal() -> None:
-    assert clean("\x1b[31mred\x1b[0m\x07 and \x1b]0;title\x07plain") == "red and plain"
-    assert clean("10%\r50%\r100%\nnext\r\nlast") == "100%\nnext\nlast"
-    assert one_line("first\nsecond\tthird") == "first second    third"
-
-
-def test_a_cut_text_ends_with_an_ellipsis() -> None:
-    assert cut("abcdef", 4) == "abc…"
-    assert cut("abcd", 4) == "abcd"

@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from katibpy.cli.output_table import cut, one_line
-from katibpy.cli.output_values import assignments, counted, duration, picked, short_number
-from katibpy.cli.progress import FinishedTrial, Snapshot, metric_of
 from katibpy.core.phases import TrialPhase
 from katibpy.core.records import BestTrial
+from katibpy.display.follower import FinishedTrial, Snapshot, metric_of
+from katibpy.display.plain_text import cut, one_line
+from katibpy.display.values import assignments, counted, duration, picked, short_number
 
 _LABEL_WIDTH = 9
 _MIN_BAR = 10

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from katibpy.api.experiment import Metric, MetricStrategy
-from katibpy.cli.output_values import age, assignments, between, counted, duration, picked, short_number
+from katibpy.display.values import age, assignments, between, counted, duration, picked, short_number
 from katibpy.testing import builders
 
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from katibpy.api.experiment import Experiment, Objective, ObjectiveType
 from katibpy.api.model import NameValue
-from katibpy.api.status_conditions import current, find_condition
+from katibpy.api.status_conditions import find_condition
 from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
-from katibpy.cli.output_table import clean
 from katibpy.core.phases import ExperimentPhase, TrialPhase, experiment_phase, trial_phase
 from katibpy.core.records import BestTrial, Tally, TrialRecord, number_of
+from katibpy.display.failures import failure_line, last_output
 from katibpy.ports import ObservationStore, ResourceStore
 
 _FAILING = (TrialPhase.FAILED, TrialPhase.METRICS_UNAVAILABLE)
@@ -229,24 +229,6 @@ def loss_of_record(record: TrialRecord, objective: Objective) -> float | None:
 def metric_of(metrics: tuple[NameValue, ...], name: str) -> str | None:
     """The value of a metric."""
     return next((each.value for each in metrics if each.name == name), None)
-
-
-def failure_line(trial: Trial) -> str:
-    """Why a trial failed, in one line: what its last condition says without the output that follows."""
-    newest = current(trial.status.conditions)
-    if newest is None:
-        return ""
-    first = clean(newest.message).partition("\n")[0]
-    for prefix in ("Trial has failed. Job message: ", "Trial has failed"):
-        first = first.removeprefix(prefix)
-    return first or newest.reason
-
-
-def last_output(trial: Trial) -> str:
-    """The last line that a failed trial wrote, as far as its condition tells it; empty without one."""
-    newest = current(trial.status.conditions)
-    lines = clean(newest.message).rstrip().split("\n") if newest is not None else []
-    return lines[-1].strip() if len(lines) > 1 else ""
 
 
 def _has_ended(record: TrialRecord) -> bool:
