@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -76,11 +77,17 @@ def rfc3339_seconds(text: str) -> float | None:
     if match is None:
         return None
     whole, fraction, zone = match.groups()
+    seconds = _whole_seconds(whole + zone)
+    return None if seconds is None else seconds + float(fraction or 0)
+
+
+@functools.lru_cache(maxsize=16)
+def _whole_seconds(stamp: str) -> float | None:
+    # Lines come many to a second.
     try:
-        seconds = datetime.fromisoformat(whole + zone).timestamp()
+        return datetime.fromisoformat(stamp).timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds + float(fraction or 0)
 
 
 def epoch_seconds(text: str) -> float | None:

@@ -76,35 +76,39 @@ class TextParser:
             self._note_names(text)
         if not is_hit:
             return
-        times = _LineTimes(text, arrived)
-        for match in self._pattern.finditer(text):
-            name, value = match.groups()
-            self._seen.add(name)
-            yield ObservedValue(sequence=self._count, metric=name, text=value, time=times.at(match.start()))
-            self._count += 1
+        for start, end in self._lines_with_names(text):
+            time: float | None = None
+            for match in self._pattern.finditer(text, start, end):
+                name, value = match.groups()
+                if time is None:
+                    time = line_time(text, start, arrived)
+                self._seen.add(name)
+                yield ObservedValue(self._count, name, value, time)
+                self._count += 1
+
+    def _lines_with_names(self, text: str) -> Iterator[tuple[int, int]]:
+        """Start and end of every line that holds a wanted name; a plain search skips all others."""
+        following = dict.fromkeys(self._wanted, -1)
+        at = 0
+        while True:
+            for name, position in list(following.items()):
+                if position < at:
+                    position = text.find(name, at)
+                    if position < 0:
+                        del following[name]
+                        continue
+                    following[name] = position
+            if not following:
+                return
+            first = min(following.values())
+            start = text.rfind("\n", 0, first) + 1
+            end = text.find("\n", first)
+            at = end if end >= 0 else len(text)
+            yield start, at
 
     def _note_names(self, text: str) -> None:
         for match in _ANY_NAME.finditer(text):
             self._seen.add(match[1])
-
-
-class _LineTimes:
-    r"""Times of the lines of a text, which end with `\n`; asked for at growing positions."""
-
-    def __init__(self, text: str, arrived: float) -> None:
-        self._text = text
-        self._arrived = arrived
-        self._end = -1
-        self._time = arrived
-
-    def at(self, position: int) -> float:
-        """Time of the line that has this position."""
-        if position < self._end:
-            return self._time
-        end = self._text.find("\n", position)
-        self._end = end if end >= 0 else len(self._text)
-        self._time = line_time(self._text, self._text.rfind("\n", 0, position) + 1, self._arrived)
-        return self._time
 
 
 def line_time(text: str, start: int, arrived: float) -> float:
