@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.stores.memory_observations import MemoryObservationStore
@@ -83,14 +84,24 @@ class SqliteMachine(StoreMachine):
     open_store = staticmethod(sqlite)
 
 
-BUDGET = settings(
-    max_examples=15,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+def budget(examples: int, steps: int = 25) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
 TestMemoryStoreAfterAnything = MemoryMachine.TestCase
-TestMemoryStoreAfterAnything.settings = BUDGET
+TestMemoryStoreAfterAnything.settings = budget(30)
 TestSqliteStoreAfterAnything = SqliteMachine.TestCase
-TestSqliteStoreAfterAnything.settings = BUDGET
+TestSqliteStoreAfterAnything.settings = budget(10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("machine", [MemoryMachine, SqliteMachine])
+def test_store_after_anything_for_long(machine: type[StoreMachine]) -> None:
+    run_state_machine_as_test(machine, settings=budget(300, steps=60))

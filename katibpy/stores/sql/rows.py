@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from pydantic_core import to_json
 from sqlalchemy import Row
 
-from katibpy.api.experiment import Experiment
 from katibpy.api.model import Model, Resource
-from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
 from katibpy.core.records import rank_of
-from katibpy.stores.resource_rules import kind_name, owner_uid_of, phase_of, spec_of, status_of
+from katibpy.stores.resource_rules import owner_uid_of, phase_of, spec_of, status_of
 from katibpy.stores.sql import schema
 
 R = TypeVar("R", bound=Resource)
@@ -37,11 +34,6 @@ READ = (
 
 # What has a column of its own and changes without the rest.
 _METADATA_COLUMNS = {"resource_version", "generation", "deletion_timestamp"}
-
-_PARTS: Mapping[type[Resource], tuple[type[Model], type[Model]]] = {
-    kind: tuple(cast("type[Model]", kind.model_fields[part].annotation) for part in ("spec", "status"))  # type: ignore[misc]
-    for kind in (Experiment, Suggestion, Trial)
-}
 
 
 def written(model: Model, exclude: Any = None) -> str:
@@ -103,20 +95,11 @@ def derived_columns(resource: Resource) -> dict[str, Any]:
 
 def resource_of(kind: type[R], row: Row[*tuple[Any, ...]]) -> R:
     """The object of a row with the columns `READ`."""
-    spec_type, status_type = _PARTS[kind]
-    head = kind.model_validate_json(row.head)
-    metadata = head.metadata.but(
+    # The head is an object with at least a name; read in one go, the parts need no defaults in between.
+    resource = kind.model_validate_json(f'{row.head[:-1]},"spec":{row.spec},"status":{row.status}}}')
+    metadata = resource.metadata.but(
         resource_version=str(row.resource_version),
         generation=row.generation,
         deletion_timestamp=moment(row.deleted_at),
     )
-    return head.but(
-        metadata=metadata,
-        spec=spec_type.model_validate_json(row.spec),
-        status=status_type.model_validate_json(row.status),
-    )
-
-
-def kind_of(name: str) -> type[Resource]:
-    """The class of a kind's name."""
-    return next(kind for kind in _PARTS if kind_name(kind) == name)
+    return resource.but(metadata=metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, or_, select, update
 
 from katibpy.api.trial import Trial
 from katibpy.core.phases import ACTIVE_PHASES, FINISHED_PHASES, TrialPhase
@@ -25,7 +25,8 @@ _MOVE = (
     update(tallies)
     .where(
         tallies.c.experiment_uid == bindparam("experiment_uid_is"),
-        tallies.c.phase.in_([bindparam("old"), bindparam("new")]),
+        # An IN clause is written anew for every execution.
+        or_(tallies.c.phase == bindparam("old"), tallies.c.phase == bindparam("new")),
     )
     .values(count=tallies.c.count + case((tallies.c.phase == bindparam("new"), 1), else_=-1))
 )
@@ -48,7 +49,7 @@ _NEWEST = (
 )
 _ACTIVE = (
     select(*READ)
-    .where(_OWN, objects.c.phase.in_([phase.value for phase in ACTIVE_PHASES]), objects.c.kind == "Trial")
+    .where(_OWN, or_(*(objects.c.phase == phase.value for phase in ACTIVE_PHASES)), objects.c.kind == "Trial")
     .order_by(objects.c.number, objects.c.id)
 )
 
