@@ -111,30 +111,26 @@ def _run(
 ) -> tuple[list[Ended], bool]:
     """Runs everything; False when a signal came first."""
     engine = LocalEngine(state_dir, stop_grace_seconds=_GRACE_SECONDS)
+    ended: list[Ended] = []
+    is_complete = False
     try:
         submissions = _submit(engine, files, replace=replace)
         if not quiet:
             for submission in submissions:
                 _say(_opening(submission))
         is_complete = _follow(engine, submissions, display, interrupts)
+        ended = _ended(engine, submissions, with_failures=is_complete)
         if not is_complete and not quiet:
             _say(_stopping(engine, submissions))
-        ended = _ended(engine, submissions, with_failures=is_complete)
-        _close(engine)
+        engine.close()
+    except KeyboardInterrupt:
+        # The second signal, wherever it struck.
+        engine.close(kill=True)
+        return ended, False
     except BaseException:
-        # Nothing may be left running, whatever struck and wherever.
         engine.close(kill=True)
         raise
     return ended, is_complete
-
-
-def _close(engine: LocalEngine) -> None:
-    """Lets the trials end in their own time, until another signal comes."""
-    try:
-        engine.close()
-    except KeyboardInterrupt:
-        _say("killing")
-        engine.close(kill=True)
 
 
 def _submit(engine: LocalEngine, files: Sequence[AdmittedFile], *, replace: bool) -> list[Submission]:
