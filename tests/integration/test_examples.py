@@ -90,14 +90,17 @@ class Batches:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._begun: set[str] = set()
         self._ran: dict[str, Ran] = {}
 
     def __getitem__(self, folder: str) -> Ran:
-        if folder not in self._ran:
-            first = FOLDERS.index(folder) // BATCH_SIZE * BATCH_SIZE
-            files = [self._smaller(each) for each in FOLDERS[first : first + BATCH_SIZE]]
+        first = FOLDERS.index(folder) // BATCH_SIZE * BATCH_SIZE
+        batch = FOLDERS[first : first + BATCH_SIZE]
+        if folder not in self._begun:
+            self._begun.update(batch)
             katib = Katib(self._directory / str(first))
-            self._ran |= {ran.key[1]: ran for ran in katib.run_all(files)}
+            self._ran |= {ran.key[1]: ran for ran in katib.run_all([self._smaller(each) for each in batch])}
+        assert folder in self._ran, f"the batch {batch} did not come to its end"
         return self._ran[folder]
 
     def _smaller(self, folder: str) -> Path:
