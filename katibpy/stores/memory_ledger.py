@@ -45,6 +45,7 @@ class TrialLedger:
         self._lines: dict[str, _Line] = {}
         self._counts: dict[TrialPhase, int] = {}
         self._active: dict[str, _Line] = {}
+        self._active_order: list[_Line] | None = None
         self._finished: dict[TrialPhase, list[_Place]] = {}
         self._ranking: dict[TrialPhase, list[tuple[float, _Place]]] = {phase: [] for phase in _RANKED}
         # Both are ordered by version: a name moves to the end whenever it changes.
@@ -103,7 +104,9 @@ class TrialLedger:
 
     def active_trials(self) -> tuple[Trial, ...]:
         """Trials that have not ended, in creation order."""
-        return tuple(line.trial for line in sorted(self._active.values(), key=_place_of))
+        if self._active_order is None:
+            self._active_order = sorted(self._active.values(), key=_place_of)
+        return tuple([line.trial for line in self._active_order])
 
     def tally(self) -> Tally:
         """The tally as of now."""
@@ -135,6 +138,7 @@ class TrialLedger:
         self._counts[phase] = self._counts.get(phase, 0) + 1
         if phase in ACTIVE_PHASES:
             self._active[line.place[2]] = line
+            self._active_order = None
         else:
             insort(self._finished.setdefault(phase, []), line.place)
         if line.rank is not None:
@@ -146,6 +150,7 @@ class TrialLedger:
         self._counts[phase] -= 1
         if phase in ACTIVE_PHASES:
             del self._active[line.place[2]]
+            self._active_order = None
         else:
             places = self._finished[phase]
             del places[bisect_left(places, line.place)]

@@ -279,7 +279,10 @@ class MemoryResourceStore:
         with self._lock:
             dropped = self._version - len(self._changes)
             require_changes(since, dropped=dropped, newest=self._version)
-            # Every version has one entry, so its place is known.
+            # Every version has one entry, so its place is known; it is reached from the nearer end.
+            newer = self._version - since
+            if newer <= limit:
+                return tuple(islice(reversed(self._changes), newer))[::-1]
             return tuple(islice(self._changes, since - dropped, since - dropped + limit))
 
     def version(self) -> int:

@@ -34,9 +34,9 @@ _NAMES_AT_ONCE = 500
 
 
 def save_proposals(
-    revision: Revision, experiment_uid: str, saved: Sequence[TrialAssignment], *, first: int
+    revision: Revision, experiment_uid: str, saved: Sequence[TrialAssignment], *, namespace: str, first: int
 ) -> None:
-    """Adds proposals, numbered from `first` on.
+    """Adds proposals, numbered from `first` on; their Trials will be in the namespace.
 
     Raises:
         AlreadyExists: a name is used by a proposal or Trial of the Experiment.
@@ -47,15 +47,17 @@ def save_proposals(
     names = [proposal.name for proposal in saved]
     for start in range(0, len(names), _NAMES_AT_ONCE):
         some = names[start : start + _NAMES_AT_ONCE]
-        taken = select(objects.c.name).where(
-            objects.c.owner_uid == experiment_uid, objects.c.kind == "Trial", objects.c.name.in_(some)
+        # Asked for by full name: an Experiment has too many Trials to look through.
+        trials = select(objects.c.name, objects.c.owner_uid).where(
+            objects.c.kind == "Trial", objects.c.namespace == namespace, objects.c.name.in_(some)
         )
+        taken = [name for name, owner_uid in connection.execute(trials) if owner_uid == experiment_uid]
         waiting = select(proposals.c.name).where(
             proposals.c.experiment_uid == experiment_uid, proposals.c.name.in_(some)
         )
-        found = connection.scalars(taken.union_all(waiting)).first()
-        if found is not None:
-            raise taken_name(found)
+        taken += connection.scalars(waiting)
+        if taken:
+            raise taken_name(taken[0])
         connection.execute(
             delete(removals).where(removals.c.experiment_uid == experiment_uid, removals.c.name.in_(some))
         )

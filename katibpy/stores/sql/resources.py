@@ -193,7 +193,8 @@ class SqlResourceStore:
         first = require_numbers(suggestion, tuple(proposals))
         with self._revising() as revision:
             stored = self._write_status(revision, suggestion, even_if_equal=bool(proposals))
-            save_proposals(revision, experiment_uid, proposals, first=first)
+            namespace = suggestion.metadata.namespace
+            save_proposals(revision, experiment_uid, proposals, namespace=namespace, first=first)
             if memory is not None:
                 save_memory(revision.connection, experiment_uid, memory)
             return stored

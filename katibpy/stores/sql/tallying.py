@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
 
 from katibpy.api.trial import Trial
 from katibpy.core.phases import ACTIVE_PHASES, FINISHED_PHASES, TrialPhase
@@ -12,7 +12,7 @@ from katibpy.core.records import NAME_LIMIT, BestTrial, Tally, rank_of
 from katibpy.stores.sql.rows import READ, resource_of
 from katibpy.stores.sql.schema import objects, tallies
 
-_OWN = objects.c.owner_uid == bindparam("experiment_uid")
+_OWN = and_(objects.c.owner_uid == bindparam("experiment_uid"), objects.c.kind == "Trial")
 _COUNT = (
     update(tallies)
     .where(
@@ -49,7 +49,7 @@ _NEWEST = (
 )
 _ACTIVE = (
     select(*READ)
-    .where(_OWN, or_(*(objects.c.phase == phase.value for phase in ACTIVE_PHASES)), objects.c.kind == "Trial")
+    .where(_OWN, or_(*(objects.c.phase == phase.value for phase in ACTIVE_PHASES)))
     .order_by(objects.c.number, objects.c.id)
 )
 

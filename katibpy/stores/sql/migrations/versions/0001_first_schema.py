@@ -74,8 +74,8 @@ def upgrade() -> None:
     op.create_index("ix_objects_kind", "objects", ["kind", "id"])
     op.create_index("ix_objects_namespace", "objects", ["namespace", "kind", "id"])
     op.create_index("ix_objects_owner", "objects", ["owner_uid", "kind", "id"])
-    op.create_index("ix_objects_phase", "objects", ["owner_uid", "phase", "number", "id"])
-    op.create_index("ix_objects_rank", "objects", ["owner_uid", "phase", "rank", "number", "id"])
+    op.create_index("ix_objects_phase", "objects", ["owner_uid", "kind", "phase", "number", "id"])
+    op.create_index("ix_objects_rank", "objects", ["owner_uid", "kind", "phase", "rank", "number", "id"])
     op.create_index("ix_objects_record", "objects", ["owner_uid", "record_version"])
     op.create_table(
         "proposals",
