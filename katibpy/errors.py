@@ -20,6 +20,10 @@
     │   ├── DeadlineExceeded       it took too long; the call was cancelled
     │   └── BadReply               it answered with something that breaks the contract
     ├── RunnerError                a trial could not be started or stopped
+    ├── WaitError
+    │   ├── UnexpectedEnd          an Experiment ended otherwise than was waited for; a RuntimeError, too
+    │   │   └── ExperimentFailed   it failed; with the most common failure of its trials
+    │   └── WaitTimeout            what was waited for did not come in time; a TimeoutError, too
     └── MissingExtra               an optional dependency is not installed
 """
 
@@ -134,6 +138,22 @@ class BadReply(ServiceError):
 
 class RunnerError(KatibError):
     """A trial could not be started or stopped."""
+
+
+class WaitError(KatibError):
+    """What was waited for did not come."""
+
+
+class UnexpectedEnd(WaitError, RuntimeError):
+    """An Experiment ended, and what was waited for cannot come any more."""
+
+
+class ExperimentFailed(UnexpectedEnd):
+    """An Experiment failed; the message has the most common failure of its trials."""
+
+
+class WaitTimeout(WaitError, TimeoutError):
+    """What was waited for did not come in time."""
 
 
 class MissingExtra(KatibError):

@@ -24,7 +24,7 @@ from katibpy.collectors.tail import LocalCollector
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.phases import experiment_phase
-from katibpy.errors import InvalidResource
+from katibpy.errors import Conflict, InvalidResource
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
@@ -184,12 +184,25 @@ class LocalEngine:
             if errors:
                 raise InvalidResource(admitted.document.located(errors))
             changed = _edited_fields(stored, experiment)
-            stored = self.resources.replace_spec(stored.but(spec=experiment.spec))
+            try:
+                stored = self.resources.replace_spec(stored.but(spec=experiment.spec))
+            except Conflict:
+                return self.submit(admitted)  # it runs, and its status has just been written
             outcome = Submitted.EDITED
-        with self._lock:
-            self._names.add((meta.namespace, meta.name))
-        self._controller.queue.add(stored.key)
+        self.resume(meta.namespace, meta.name)
         return Submission(stored, outcome, changed)
+
+    def resume(self, namespace: str, name: str) -> None:
+        """Takes up an Experiment that is stored, as if it had been submitted again."""
+        with self._lock:
+            self._names.add((namespace, name))
+        if self._is_started:
+            # Its trials were passed by when the controller started.
+            self._controller.resync()
+
+    def has(self, namespace: str, name: str) -> bool:
+        """Whether the Experiment was submitted to this engine."""
+        return self._is_submitted(namespace, name)
 
     def start(self) -> None:
         """Starts the controller; no-op when it runs."""
@@ -211,7 +224,24 @@ class LocalEngine:
 
     def wait(self, timeout_seconds: float) -> bool:
         """Blocks until all is settled; False at the timeout."""
-        return self._wait_until(self.is_settled, timeout_seconds)
+        return self.wait_until(self.is_settled, timeout_seconds)
+
+    def wait_until(self, is_reached: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Blocks until a condition holds, which is looked at whenever something happened.
+
+        Returns:
+            False at the timeout.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            self._news.clear()
+            if is_reached():
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            # The event tells of our own reconciliations; the cap covers what other processes wrote.
+            self._news.wait(min(left, 0.25))
 
     def wait_removed(
         self, kind: type[Resource], namespace: str, name: str, *, timeout_seconds: float = 120.0
@@ -219,7 +249,7 @@ class LocalEngine:
         """Blocks until an object marked for deletion is gone; False at the timeout. Starts the controller."""
         self.start()
         self._controller.resync()
-        return self._wait_until(lambda: self.resources.find(kind, namespace, name) is None, timeout_seconds)
+        return self.wait_until(lambda: self.resources.find(kind, namespace, name) is None, timeout_seconds)
 
     def delete(self, kind: type[Resource], namespace: str, name: str) -> bool:
         """Marks an object for deletion; False when there is none. See `wait_removed`."""
@@ -257,18 +287,6 @@ class LocalEngine:
     def _submitted(self) -> tuple[tuple[str, str], ...]:
         with self._lock:
             return tuple(self._names)
-
-    def _wait_until(self, is_reached: Callable[[], bool], timeout_seconds: float) -> bool:
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            self._news.clear()
-            if is_reached():
-                return True
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            # The event tells of our own reconciliations; the cap covers what other processes wrote.
-            self._news.wait(min(left, 0.25))
 
 
 def _edited_fields(old: Experiment, new: Experiment) -> tuple[str, ...]:

@@ -69,10 +69,10 @@ class Snapshot:
         tally: counts by phase, and the best trial.
         running: the oldest trials that have not ended.
         running_count: how many have not ended in all.
-        news: trials that ended since the last look, in creation order.
+        news: trials that ended since the last look, in the order of their ends.
         last_failure: why the newest failed trial of this session failed.
         waits_for: what keeps the algorithm from answering; empty when nothing does.
-        elapsed_seconds: since following began.
+        elapsed_seconds: since following began, until the Experiment ended.
         seconds_left: a guess from the trials that ended since then; None when there is nothing to guess from.
     """
 
@@ -124,6 +124,8 @@ class Follower:
         self._running_limit = running_limit
         self._monotonic = monotonic
         self._began = monotonic()
+        self._elapsed = 0.0
+        self._is_over = False
         self._last_failure = ""
         tally = resources.tally(self._uid)
         self._tally = tally
@@ -143,11 +145,15 @@ class Follower:
         news = self._news()
         self._tally = tally = self._resources.tally(self._uid)
         active = self._resources.active_trials(self._uid)
-        elapsed = self._monotonic() - self._began
+        phase = experiment_phase(experiment.status.conditions)
+        if not (phase.is_finished and self._is_over):
+            self._elapsed = self._monotonic() - self._began
+        self._is_over = phase.is_finished
+        elapsed = self._elapsed
         limit = experiment.spec.max_trial_count
         return Snapshot(
             name,
-            experiment_phase(experiment.status.conditions),
+            phase,
             self._objective,
             limit,
             tally,

@@ -16,6 +16,7 @@ from tests.architecture.sources import (
 
 MOST_LINES = 400
 EVERYWHERE = (*IMPORT_ROOTS, "tests", "benchmarks", "deploy", "examples", "docs")
+PUBLIC = ROOT / "katibpy" / "__init__.py"
 VAGUE = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "misc"}
 
 
@@ -64,7 +65,7 @@ def test_a_package_says_what_belongs_in_it_and_holds_no_logic() -> None:
         faults.extend(
             f"{said(path)}:{statement.lineno}: no logic in a package; move it to a module"
             for statement in tree.body[1:]
-            if not is_harmless(statement)
+            if not (is_harmless(statement) or (path == PUBLIC and is_late_export(statement)))
         )
     assert not faults, "\n".join(faults)
 
@@ -94,3 +95,14 @@ def is_harmless(statement: ast.stmt) -> bool:
         and isinstance(statement.value, ast.Constant)
         and all(isinstance(target, ast.Name) and target.id.startswith("__") for target in statement.targets)
     )
+
+
+def is_late_export(statement: ast.stmt) -> bool:
+    """Whether the top-level package may hold it, to find the public names when they are asked for."""
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module in {"importlib", "typing"}
+    if isinstance(statement, ast.FunctionDef):
+        return statement.name == "__getattr__"
+    if isinstance(statement, ast.If):
+        return ast.unparse(statement.test) == "TYPE_CHECKING"
+    return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
