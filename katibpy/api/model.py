@@ -27,8 +27,19 @@ class Model(BaseModel):
     )
 
     def but(self, **changes: Any) -> Self:
-        """A copy with some attributes replaced; nothing is validated again."""
-        return self.model_copy(update=changes)
+        """A copy with some attributes replaced; nothing is validated again.
+
+        What `model_copy(update=...)` does for declared fields, in half the time: every step of every trial
+        makes copies. What is not replaced is shared with the original, as frozen values may be.
+        """
+        cls = type(self)
+        copied = cls.__new__(cls)
+        put = object.__setattr__
+        put(copied, "__dict__", {**self.__dict__, **changes})
+        put(copied, "__pydantic_extra__", self.__pydantic_extra__)
+        put(copied, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        put(copied, "__pydantic_private__", None)
+        return copied
 
 
 def format_time(moment: datetime) -> str:

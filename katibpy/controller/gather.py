@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.suggestion import Suggestion
@@ -18,6 +18,31 @@ from katibpy.ports import ResourceStore
 _PAGE = 1000
 
 
+class ActiveTrials:
+    """Trials as their Experiment's planner sees them, worked out once for each version of a Trial.
+
+    An Experiment is looked at whenever one of its Trials starts or ends; the others have not changed since.
+    Thread-safe: a table is never changed, only replaced.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, ActiveTrial]] = {}
+
+    def of(self, experiment_uid: str, trials: Sequence[Trial]) -> tuple[ActiveTrial, ...]:
+        """The active Trials of an Experiment, in the order given."""
+        known = self._known.get(experiment_uid, {})
+        versions = [trial.metadata.resource_version or "" for trial in trials]
+        table = {
+            version: known.get(version) or active_trial(trial)
+            for version, trial in zip(versions, trials, strict=True)
+        }
+        if table:
+            self._known[experiment_uid] = table
+        else:
+            self._known.pop(experiment_uid, None)
+        return tuple(table.values())
+
+
 def active_trial(trial: Trial) -> ActiveTrial:
     """A Trial as its Experiment's planner sees it."""
     return ActiveTrial(
@@ -29,8 +54,8 @@ def active_trial(trial: Trial) -> ActiveTrial:
     )
 
 
-def gather_experiment(adapters: Adapters, experiment: Experiment) -> ExperimentView:
-    """The view of an Experiment."""
+def gather_experiment(adapters: Adapters, experiment: Experiment, *, active: ActiveTrials) -> ExperimentView:
+    """The view of an Experiment; `active` remembers its Trials from one look to the next."""
     store, uid = adapters.store, experiment.metadata.uid or ""
     meta = experiment.metadata
     suggestion = store.find(Suggestion, meta.namespace, meta.name)
@@ -38,7 +63,7 @@ def gather_experiment(adapters: Adapters, experiment: Experiment) -> ExperimentV
         experiment=experiment,
         suggestion=suggestion,
         tally=store.tally(uid),
-        active=tuple(active_trial(trial) for trial in store.active_trials(uid)),
+        active=active.of(uid, store.active_trials(uid)),
         proposals=store.proposals(uid, limit=experiment.spec.parallel_trial_count or DEFAULT_PARALLEL),
         now=adapters.clock.now(),
         next_number=_next_number(store, uid) if suggestion is None else 0,

@@ -61,6 +61,11 @@ class KeyQueue:
                 self._condition.wait(min(limits) if limits else None)
             return None
 
+    def looked_again(self, key: Key) -> None:
+        """Whoever has the key in hand looks at its object now: what was added before is covered by that."""
+        with self._condition:
+            self._again.discard(key)
+
     def done(self, key: Key) -> None:
         """The key is out of hand."""
         with self._condition:

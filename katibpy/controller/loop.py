@@ -6,14 +6,16 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion, SuggestionStatus
-from katibpy.api.trial import EXPERIMENT_LABEL, Trial
+from katibpy.api.trial import EXPERIMENT_LABEL, Trial, TrialStatus
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.backoff import Backoff
-from katibpy.controller.gather import gather_experiment, gather_suggestion, gather_trial
+from katibpy.controller.change_watch import ChangeWatch
+from katibpy.controller.gather import ActiveTrials, gather_experiment, gather_suggestion, gather_trial
 from katibpy.controller.key_queue import KeyQueue
 from katibpy.controller.perform import Performer
 from katibpy.core import instructions as do
@@ -23,13 +25,11 @@ from katibpy.core.plan_suggestion import plan_suggestion
 from katibpy.core.plan_trial import plan_trial
 from katibpy.core.views import Refusal, ServiceFailure, SuggestionView
 from katibpy.errors import (
-    ChangesGone,
     Conflict,
     InvalidSettings,
     KatibError,
     NotFound,
     ServiceError,
-    StoreError,
 )
 from katibpy.ports import Key
 
@@ -37,6 +37,11 @@ logger = logging.getLogger(__name__)
 
 _ACTIVE = tuple(phase.value for phase in ACTIVE_PHASES)
 _UNFINISHED = tuple(phase.value for phase in ExperimentPhase if not phase.is_finished)
+
+_SHOWS_AT_ONCE = do.StartRun | do.DrainMetrics
+"""What a run has often made of these when it is looked at again; then one write tells both."""
+
+R = TypeVar("R", bound=Resource)
 
 Scope = Callable[[str, str], bool]
 """Whether this controller looks after the Experiment of that namespace and name."""
@@ -51,8 +56,7 @@ class Controller:
     """Reconciles Experiments, Suggestions and Trials until stopped.
 
     `start` runs it on threads of its own; `step` runs one reconciliation in the calling thread, for
-    simulations. One key is never reconciled by two threads at once. `_lock` guards `_next_poll`,
-    `_next_resync` and `_seen_version`.
+    simulations. One key is never reconciled by two threads at once.
     """
 
     def __init__(
@@ -68,15 +72,19 @@ class Controller:
         self.adapters = adapters
         self.queue = KeyQueue(adapters.clock)
         self._scope = scope
-        self._performer = Performer(adapters, self.queue.add, request_timeout_seconds=request_timeout_seconds)
+        self._active = ActiveTrials()
         self._service_backoff = Backoff(adapters.clock)
         self._error_backoff = Backoff(adapters.clock)
         self._poll_seconds = poll_seconds
-        self._lock = threading.Lock()
-        self._next_poll = 0.0
-        self._resync_seconds = resync_seconds
-        self._next_resync = adapters.clock.monotonic() + resync_seconds
-        self._seen_version = 0
+        self._watch = ChangeWatch(
+            adapters.store, adapters.clock, poll_seconds=poll_seconds, resync_seconds=resync_seconds
+        )
+        self._performer = Performer(
+            adapters,
+            enqueue=self.queue.add,
+            wrote=self._watch.wrote,
+            request_timeout_seconds=request_timeout_seconds,
+        )
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._is_stopping = threading.Event()
         self._threads = [
@@ -106,8 +114,7 @@ class Controller:
 
     def resync(self) -> None:
         """Queues whatever may need attention, as after a restart."""
-        with self._lock:
-            self._seen_version = self.adapters.store.version()
+        self._watch.start()
         self._queue_experiments(self.adapters.store.list(Experiment).items)
         self._queue_unfinished()
 
@@ -128,7 +135,7 @@ class Controller:
 
     def step(self, *, timeout_seconds: float | None = 0.0) -> bool:
         """Reconciles one key in this thread; False when there was none in time."""
-        self._poll_changes()
+        self._notice_changes()
         key = self.queue.take(timeout_seconds=timeout_seconds)
         if key is None:
             return False
@@ -160,7 +167,7 @@ class Controller:
     # One method per kind.
 
     def _reconcile_experiment(self, experiment: Experiment) -> None:
-        view = gather_experiment(self.adapters, experiment)
+        view = gather_experiment(self.adapters, experiment, active=self._active)
         plan = plan_experiment(view)
         for instruction in plan.instructions:
             self._performer.perform(instruction)
@@ -168,7 +175,7 @@ class Controller:
             return
         before = experiment_phase(experiment.status.conditions)
         if plan.status != experiment.status:
-            self.adapters.store.replace_status(experiment.but(status=plan.status))
+            self._write_status(experiment.but(status=plan.status))
         after = experiment_phase(plan.status.conditions)
         if after is not before:
             logger.info("%s/%s: Experiment is %s", *experiment.key[1:], after.value)
@@ -204,15 +211,16 @@ class Controller:
         has_news = plan.status != suggestion.status
         for instruction in plan.instructions:
             if isinstance(instruction, do.SaveReply):
-                store.save_reply(
+                saved = store.save_reply(
                     suggestion.but(status=plan.status), instruction.proposals, memory=instruction.memory
                 )
+                self._note_own(suggestion, saved)
                 has_news = bool(instruction.proposals) or plan.status.exhausted
             else:
                 self._performer.perform(instruction)
         is_written = any(isinstance(step, do.SaveReply | do.RemoveSuggestion) for step in plan.instructions)
         if has_news and not is_written:
-            store.replace_status(suggestion.but(status=plan.status))
+            self._write_status(suggestion.but(status=plan.status))
         if has_news:
             self.queue.add(("Experiment", *suggestion.key[1:]))
         if plan.again_after_seconds is not None:
@@ -243,10 +251,10 @@ class Controller:
         return view
 
     def _reconcile_trial(self, trial: Trial) -> None:
-        view = gather_trial(self.adapters, trial)
-        plan = plan_trial(view)
-        for instruction in plan.instructions:
-            self._performer.perform(instruction)
+        plan = self._act_on_trial(trial)
+        if any(isinstance(step, _SHOWS_AT_ONCE) for step in plan.instructions):
+            self.queue.looked_again(trial.key)
+            plan = self._act_on_trial(trial.but(status=plan.status))
         before = trial_phase(trial.status.conditions)
         if trial.metadata.deletion_timestamp is not None:
             if any(isinstance(step, do.RemoveTrial) for step in plan.instructions):
@@ -254,7 +262,7 @@ class Controller:
             return
         if plan.status == trial.status:
             return
-        self.adapters.store.replace_status(trial.but(status=plan.status))
+        written = self._write_status(trial.but(status=plan.status))
         after = trial_phase(plan.status.conditions)
         if after is before:
             return
@@ -266,12 +274,27 @@ class Controller:
         )
         self._wake_owner(trial)
         if not after.is_active:
-            self.queue.add(trial.key)
+            self._act_on_trial(written)  # which lets go of its run
+
+    def _act_on_trial(self, trial: Trial) -> do.Plan[TrialStatus]:
+        plan = plan_trial(gather_trial(self.adapters, trial))
+        for instruction in plan.instructions:
+            self._performer.perform(instruction)
+        return plan
 
     def _wake_owner(self, trial: Trial) -> None:
         name = trial.metadata.labels.get(EXPERIMENT_LABEL)
         if name is not None:
             self.queue.add(("Experiment", trial.metadata.namespace, name))
+
+    def _write_status(self, resource: R) -> R:
+        written = self.adapters.store.replace_status(resource)
+        self._note_own(resource, written)
+        return written
+
+    def _note_own(self, given: Resource, stored: Resource) -> None:
+        if stored.metadata.resource_version != given.metadata.resource_version:
+            self._watch.wrote(stored.metadata.resource_version)
 
     # Around the reconciliations.
 
@@ -304,37 +327,21 @@ class Controller:
         logger.error("%s %s/%s: %s; again in %.1f s", *key, err, delay, exc_info=with_traceback)
         self.queue.add_after(key, delay)
 
-    def _poll_changes(self) -> None:
-        """Notices what others wrote to the store: edits and deletions."""
-        now = self.adapters.clock.monotonic()
-        with self._lock:
-            if now < self._next_poll:
-                return
-            self._next_poll = now + self._poll_seconds
-            try:
-                changes = self.adapters.store.changes(self._seen_version, limit=10_000)
-            except ChangesGone:
-                changes = ()
-                self._seen_version = self.adapters.store.version()
-                is_behind = True
-            except StoreError as err:
-                logger.warning("cannot read changes: %s", err)
-                return
-            else:
-                is_behind = False
-                if changes:
-                    self._seen_version = changes[-1].version
-            is_due = now >= self._next_resync
-            if is_due:
-                self._next_resync = now + self._resync_seconds
-        if is_behind:
-            self.resync()
-        elif is_due:
-            self._queue_unfinished()  # whatever told us nothing, a watch that broke off for instance
-        for change in changes:
-            self.queue.add((change.kind, change.namespace, change.name))
-            if change.kind == "Experiment":
-                self.queue.add(("Suggestion", change.namespace, change.name))
+    def _notice_changes(self) -> None:
+        """Queues what others wrote to the store, and now and then everything unfinished."""
+        try:
+            news = self._watch.look()
+            if news.is_behind:
+                self.resync()
+            elif news.is_due:
+                self._queue_unfinished()  # whatever told us nothing, a watch that broke off for instance
+        except KatibError as err:
+            logger.warning("cannot read the store's changes: %s", err)
+            return
+        for kind, namespace, name in news.keys:
+            self.queue.add((kind, namespace, name))
+            if kind == "Experiment":
+                self.queue.add(("Suggestion", namespace, name))
 
 
 def _question(plan: do.Plan[SuggestionStatus]) -> do.ValidateSettings | do.AskAlgorithm | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from katibpy.algo.algorithm import Reply
 from katibpy.api.experiment import Experiment, TrialTemplate
-from katibpy.api.model import NameValue
+from katibpy.api.model import NameValue, Resource
 from katibpy.api.template import CompiledTemplate, compile_template
 from katibpy.api.trial import Trial
 from katibpy.controller.adapters import Adapters
@@ -44,9 +44,25 @@ class Performer:
     Thread-safe: the only state is a memo of compiled templates, written whole under the GIL.
     """
 
-    def __init__(self, adapters: Adapters, enqueue: Enqueue, *, request_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        adapters: Adapters,
+        *,
+        enqueue: Enqueue,
+        wrote: Callable[[str | None], None],
+        request_timeout_seconds: float,
+    ) -> None:
+        """Prepares the mapping.
+
+        Args:
+            adapters: the ports.
+            enqueue: called with the key of whatever should be looked at next.
+            wrote: called with each resource version made here, whose key is enqueued as well.
+            request_timeout_seconds: how long one question to an algorithm may take.
+        """
         self._adapters = adapters
         self._enqueue = enqueue
+        self._wrote = wrote
         self._timeout = request_timeout_seconds
         self._templates: dict[tuple[str | None, int | None], CompiledTemplate] = {}
         self._steps: dict[type[Any], Callable[[Any], None]] = {
@@ -96,12 +112,10 @@ class Performer:
     # Resources.
 
     def _create_suggestion(self, step: do.CreateSuggestion) -> None:
-        self._adapters.store.create(step.suggestion)
-        self._enqueue(step.suggestion.key)
+        self._enqueue_own(self._adapters.store.create(step.suggestion))
 
     def _request_proposals(self, step: do.RequestProposals) -> None:
-        self._adapters.store.replace_spec(step.suggestion)
-        self._enqueue(step.suggestion.key)
+        self._enqueue_own(self._adapters.store.replace_spec(step.suggestion))
 
     def _create_trial(self, step: do.CreateTrial) -> None:
         trial = trial_of(
@@ -110,8 +124,7 @@ class Performer:
             template=self._template(step.experiment),
             now=self._adapters.clock.now(),
         )
-        stored = self._adapters.store.create_trial(trial)
-        self._enqueue(stored.key)
+        self._enqueue_own(self._adapters.store.create_trial(trial))
 
     def _template(self, experiment: Experiment) -> CompiledTemplate:
         key = (experiment.metadata.uid, experiment.metadata.generation)
@@ -129,16 +142,19 @@ class Performer:
             return
         if not trial_phase(trial.status.conditions).is_active:
             return
-        store.replace_status(trial.but(status=trial.status.but(stop_request=step.request)))
+        stored = store.replace_status(trial.but(status=trial.status.but(stop_request=step.request)))
         logger.info("%s/%s: %s", step.namespace, step.trial_name, step.request.message)
-        self._enqueue(trial.key)
+        self._enqueue_own(stored)
+
+    def _enqueue_own(self, stored: Resource) -> None:
+        self._wrote(stored.metadata.resource_version)
+        self._enqueue(stored.key)
 
     # Runs and metrics.
 
     def _start_run(self, step: do.StartRun) -> None:
         self._adapters.runner.start(step.trial)
         self._follow_metrics(do.FollowMetrics(step.trial))
-        self._enqueue(step.trial.key)
 
     def _drop_metrics(self, step: do.DropMetrics) -> None:
         self._adapters.collector.detach(step.trial)
@@ -152,8 +168,6 @@ class Performer:
 
     def _drain_metrics(self, step: do.DrainMetrics) -> None:
         self._adapters.collector.finish(step.trial)
-        if self._adapters.collector.observe(step.trial).is_drained:
-            self._enqueue(step.trial.key)
 
     def _release_run(self, step: do.ReleaseRun) -> None:
         self._adapters.collector.detach(step.trial)
@@ -185,8 +199,7 @@ def _reply(reply: Reply) -> AlgorithmReply:
         proposals=tuple(
             Proposed(
                 assignments=tuple(
-                    NameValue.model_construct(name=name, value=value)
-                    for name, value in proposal.assignment.items()
+                    NameValue(name=name, value=value) for name, value in proposal.assignment.items()
                 ),
                 name=proposal.trial_name,
                 labels=proposal.labels,

@@ -47,29 +47,46 @@ class ExperimentPhase(StrEnum):
         return self in (ExperimentPhase.SUCCEEDED, ExperimentPhase.FAILED)
 
 
-_TRIAL_PRECEDENCE = (
-    TrialPhase.KILLED,
-    TrialPhase.FAILED,
-    TrialPhase.SUCCEEDED,
-    TrialPhase.EARLY_STOPPED,
-    TrialPhase.METRICS_UNAVAILABLE,
-    TrialPhase.RUNNING,
-)
-_EXPERIMENT_PRECEDENCE = (
-    ExperimentPhase.FAILED,
-    ExperimentPhase.SUCCEEDED,
-    ExperimentPhase.RUNNING,
-    ExperimentPhase.RESTARTING,
-)
+# By condition type, as plain strings: both functions below run many times for every trial.
+_TRIAL_PRECEDENCE = {
+    phase.value: (rank, phase)
+    for rank, phase in enumerate(
+        (
+            TrialPhase.KILLED,
+            TrialPhase.FAILED,
+            TrialPhase.SUCCEEDED,
+            TrialPhase.EARLY_STOPPED,
+            TrialPhase.METRICS_UNAVAILABLE,
+            TrialPhase.RUNNING,
+        )
+    )
+}
+_EXPERIMENT_PRECEDENCE = {
+    phase.value: (rank, phase)
+    for rank, phase in enumerate(
+        (
+            ExperimentPhase.FAILED,
+            ExperimentPhase.SUCCEEDED,
+            ExperimentPhase.RUNNING,
+            ExperimentPhase.RESTARTING,
+        )
+    )
+}
 
 
 def trial_phase(conditions: Sequence[Condition]) -> TrialPhase:
     """Phase that a Trial's conditions express."""
-    true = {condition.type for condition in conditions if condition.status == "True"}
-    return next((phase for phase in _TRIAL_PRECEDENCE if phase.value in true), TrialPhase.PENDING)
+    best = (len(_TRIAL_PRECEDENCE), TrialPhase.PENDING)
+    for condition in conditions:
+        if condition.status == "True":
+            best = min(best, _TRIAL_PRECEDENCE.get(condition.type, best))
+    return best[1]
 
 
 def experiment_phase(conditions: Sequence[Condition]) -> ExperimentPhase:
     """Phase that an Experiment's conditions express."""
-    true = {condition.type for condition in conditions if condition.status == "True"}
-    return next((phase for phase in _EXPERIMENT_PRECEDENCE if phase.value in true), ExperimentPhase.CREATED)
+    best = (len(_EXPERIMENT_PRECEDENCE), ExperimentPhase.CREATED)
+    for condition in conditions:
+        if condition.status == "True":
+            best = min(best, _EXPERIMENT_PRECEDENCE.get(condition.type, best))
+    return best[1]

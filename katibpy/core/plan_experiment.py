@@ -31,7 +31,7 @@ from katibpy.core.instructions import (
     RequestProposals,
     RequestStop,
 )
-from katibpy.core.phases import ACTIVE_PHASES, TrialPhase, experiment_phase
+from katibpy.core.phases import TrialPhase, experiment_phase
 from katibpy.core.views import ActiveTrial, ExperimentView
 
 GOAL_REACHED = "ExperimentGoalReached"
@@ -92,18 +92,15 @@ def _counted(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus
     """The status with counters, name lists and best trial as the tally has them."""
     tally, newest = view.tally, view.tally.newest
     best = tally.best
-    by_phase: dict[TrialPhase, list[str]] = {phase: [] for phase in ACTIVE_PHASES}
-    for trial in view.active:
-        by_phase[trial.phase].append(trial.name)
     optimal = None
     if best is not None:
-        optimal = OptimalTrial.model_construct(
+        optimal = OptimalTrial(
             best_trial_name=best.name, parameter_assignments=best.assignments, observation=best.observation
         )
     return status.but(
         current_optimal_trial=optimal,
-        running_trial_list=tuple(by_phase[TrialPhase.RUNNING]),
-        pending_trial_list=tuple(by_phase[TrialPhase.PENDING]),
+        running_trial_list=tuple([trial.name for trial in view.active if trial.phase is TrialPhase.RUNNING]),
+        pending_trial_list=tuple([trial.name for trial in view.active if trial.phase is TrialPhase.PENDING]),
         failed_trial_list=newest.get(TrialPhase.FAILED, ()),
         succeeded_trial_list=newest.get(TrialPhase.SUCCEEDED, ()),
         killed_trial_list=newest.get(TrialPhase.KILLED, ()),

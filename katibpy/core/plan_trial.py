@@ -11,6 +11,7 @@ from katibpy.api.experiment import CollectorKind, Metric, Observation
 from katibpy.api.model import Condition
 from katibpy.api.status_conditions import find_condition, set_condition
 from katibpy.api.trial import Trial, TrialStatus
+from katibpy.core.building import TRIAL_CREATED
 from katibpy.core.instructions import (
     DrainMetrics,
     DropMetrics,
@@ -27,6 +28,7 @@ from katibpy.core.records import UNAVAILABLE, loss_of
 from katibpy.core.runs import RunPhase, RunState
 from katibpy.core.views import TrialView
 
+_RUNNING = Condition(type="Running", reason="TrialRunning", message="Trial is running")
 _ALIVE = (RunPhase.WAITING, RunPhase.RUNNING)
 
 
@@ -48,7 +50,7 @@ def plan_trial(view: TrialView) -> Plan[TrialStatus]:
         return Plan(status, _clean_up(view))
     if find_condition(status.conditions, "Created") is None:
         status = status.but(start_time=status.start_time or view.now)
-        status = _with(view, status, "Created", "TrialCreated", "Trial is created")
+        status = _set(view, status, TRIAL_CREATED)
     request = status.stop_request
     if run.phase is RunPhase.ABSENT:
         if request is None:
@@ -75,8 +77,8 @@ def _alive(view: TrialView, status: TrialStatus) -> Plan[TrialStatus]:
     trial, run = view.trial, view.run
     instructions: list[Instruction] = []
     if run.phase is RunPhase.RUNNING:
-        status = _with(view, status, "Created", "TrialCreated", "Trial is created")  # and waits no more
-        status = _with(view, status, "Running", "TrialRunning", "Trial is running")
+        status = _set(view, status, TRIAL_CREATED)  # and waits no more
+        status = _set(view, status, _RUNNING)
     elif run.message:
         status = _with(view, status, "Created", "TrialCreated", f"Trial is created and waits: {run.message}")
     if not view.collection.is_attached:
@@ -162,14 +164,10 @@ def _observation(view: TrialView) -> Observation | None:
     for name in (objective.objective_metric_name, *objective.additional_metric_names):
         found = view.metrics.get(name)
         if found is None:
-            metrics.append(
-                Metric.model_construct(name=name, min=UNAVAILABLE, max=UNAVAILABLE, latest=UNAVAILABLE)
-            )
+            metrics.append(Metric(name=name, min=UNAVAILABLE, max=UNAVAILABLE, latest=UNAVAILABLE))
         else:
-            metrics.append(
-                Metric.model_construct(name=name, min=found.min, max=found.max, latest=found.latest)
-            )
-    return Observation.model_construct(metrics=tuple(metrics))
+            metrics.append(Metric(name=name, min=found.min, max=found.max, latest=found.latest))
+    return Observation(metrics=tuple(metrics))
 
 
 def _has_objective(trial: Trial) -> bool:
@@ -202,6 +200,9 @@ def _last_output(view: TrialView) -> str:
 
 
 def _with(view: TrialView, status: TrialStatus, kind: str, reason: str, message: str) -> TrialStatus:
-    condition = Condition.model_construct(type=kind, status="True", reason=reason, message=message)
+    return _set(view, status, Condition(type=kind, reason=reason, message=message))
+
+
+def _set(view: TrialView, status: TrialStatus, condition: Condition) -> TrialStatus:
     conditions = set_condition(status.conditions, condition, view.now)
     return status if conditions is status.conditions else status.but(conditions=conditions)

@@ -56,7 +56,9 @@ class Tally:
 
     def count(self, *phases: TrialPhase) -> int:
         """Number of Trials in any of the phases; of all Trials when none is named."""
-        return sum(self.counts.get(phase, 0) for phase in phases or TrialPhase)
+        if not phases:
+            return sum(self.counts.values())
+        return sum([self.counts.get(phase, 0) for phase in phases])
 
     @property
     def finished(self) -> int:

@@ -50,6 +50,22 @@ def test_a_key_added_while_in_hand_comes_back_once_when_it_is_done() -> None:
     assert drained(queue) == [A]
 
 
+def test_a_key_does_not_come_back_for_what_was_added_before_it_was_looked_at_again() -> None:
+    queue = KeyQueue(VirtualClock())
+    queue.add(A)
+    assert queue.take(timeout_seconds=0) == A
+    queue.add(A)
+    queue.looked_again(A)
+    queue.done(A)
+    assert drained(queue) == []
+    queue.add(A)
+    assert queue.take(timeout_seconds=0) == A
+    queue.looked_again(A)
+    queue.add(A)
+    queue.done(A)
+    assert drained(queue) == [A]
+
+
 def test_a_timer_brings_its_key_when_it_is_due_and_only_once() -> None:
     clock = VirtualClock()
     queue = KeyQueue(clock)
