@@ -93,6 +93,7 @@ class Attempt:
         output: Path,
         working_directory: Path,
         environment: Mapping[str, str],
+        inherited: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
         """Starts the process group; it holds the lock from its first moment.
 
@@ -102,6 +103,7 @@ class Attempt:
             output: file that standard output and error are appended to.
             working_directory: where it runs.
             environment: all of it.
+            inherited: further file descriptors that its processes are to hold.
 
         Raises:
             OSError: the host cannot start a process.
@@ -116,7 +118,7 @@ class Attempt:
                 stderr=log,
                 cwd=working_directory,
                 env=environment,
-                pass_fds=(lock,),
+                pass_fds=(lock, *inherited),
                 start_new_session=True,
             )
         finally:

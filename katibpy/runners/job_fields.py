@@ -1,12 +1,13 @@
 """Which fields of a `batch/v1 Job` a process on this host can honour; the tables below decide.
 
 Honoured are: the primary container's `command args env workingDir`, `activeDeadlineSeconds` of job and pod,
-`backoffLimit`, `terminationGracePeriodSeconds`, `restartPolicy`, `emptyDir` volumes, `completionMode`.
+`backoffLimit`, `terminationGracePeriodSeconds`, `restartPolicy`, `emptyDir` volumes, `completionMode`, and
+`resources` (see `demand`).
 
 Harmless are fields that say where, for whom or from what image a pod is made, since a process on this host
-has a place, an owner and its programs already: `image`, pull policies and secrets, limits on cpu and memory,
-labels and annotations (of sidecar injectors, say), node selection, priorities, service accounts, DNS, ports,
-clean-up times, readiness probes. They are accepted and change nothing.
+has a place, an owner and its programs already: `image`, pull policies and secrets, labels and annotations (of
+sidecar injectors, say), node selection, priorities, service accounts, DNS, ports, clean-up times, readiness
+probes. They are accepted and change nothing.
 
 Everything else is refused by name, unknown fields too: a trial that silently ran without its Secret, its
 data volume or its init container would measure something other than what was asked for.
@@ -232,9 +233,6 @@ MOUNT_FIELDS: Mapping[str, Rule] = {
     "mountPropagation": _refused(_NO_CONTAINER),
 }
 
-HARMLESS_RESOURCES = frozenset({"cpu", "memory", "ephemeral-storage"})
-"""Limits that are accepted and not enforced: they promise a share of a host that the process has whole."""
-
 
 def unfit(value: Any, path: str, table: Mapping[str, Rule]) -> Iterator[FieldError]:
     """The fields of one mapping that cannot be honoured, each by its path."""
@@ -248,20 +246,3 @@ def unfit(value: Any, path: str, table: Mapping[str, Rule]) -> Iterator[FieldErr
             yield FieldError(f"{path}.{name}", "is not a field that the local runner knows; take it out")
         elif problem := rule(entry):
             yield FieldError(f"{path}.{name}", problem)
-
-
-def unfit_resources(value: Any, path: str) -> Iterator[FieldError]:
-    """The resources of a container that this host does not hand out."""
-    if not isinstance(value, Mapping):
-        return
-    if value.get("claims"):
-        yield FieldError(f"{path}.claims", "cannot be honoured: this host hands out no resource claims")
-    for section in ("limits", "requests"):
-        entries = value.get(section)
-        for name, amount in entries.items() if isinstance(entries, Mapping) else ():
-            if name not in HARMLESS_RESOURCES and str(amount) != "0":
-                yield FieldError(
-                    f"{path}.{section}.{name}",
-                    "cannot be honoured: the local runner hands out no devices; take it out, and the process "
-                    f"sees what this host has (got {amount!r})",
-                )

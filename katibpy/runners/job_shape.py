@@ -7,9 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from katibpy.api.paths import child_path
 from katibpy.errors import FieldError
 from katibpy.runners import job_fields
-from katibpy.runners.job_fields import ENVIRONMENT_NAME, is_open, unfit, unfit_resources
+from katibpy.runners.demand import (
+    GPU_FRACTION_ANNOTATION,
+    Demand,
+    demand_of,
+    fraction_problem,
+    resource_problems,
+    wants_whole_gpus,
+)
+from katibpy.runners.devices import VISIBLE_VARIABLE
+from katibpy.runners.job_fields import ENVIRONMENT_NAME, is_open, unfit
 
 JOB_API_VERSION = "batch/v1"
 JOB_KIND = "Job"
@@ -88,7 +98,7 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
     yield from unfit(
         shape.pod.get("securityContext"), f"{pod_path}.securityContext", job_fields.SECURITY_FIELDS
     )
-    yield from unfit_resources(shape.pod.get("resources"), f"{pod_path}.resources")
+    yield from resource_problems(shape.pod.get("resources"), f"{pod_path}.resources", is_pod=True)
     yield from _volume_problems(shape, pod_path)
     containers = _sequence(shape.pod.get("containers"))
     if len(containers) != 1:
@@ -107,7 +117,8 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
         )
     yield from unfit(container, where, job_fields.CONTAINER_FIELDS)
     yield from unfit(container.get("securityContext"), f"{where}.securityContext", job_fields.SECURITY_FIELDS)
-    yield from unfit_resources(container.get("resources"), f"{where}.resources")
+    yield from resource_problems(container.get("resources"), f"{where}.resources")
+    yield from _sharing_problems(shape, path)
     yield from _command_problems(container, where)
     yield from _environment_problems(container.get("env"), f"{where}.env")
     yield from _mount_problems(shape, where)
@@ -136,6 +147,17 @@ def texts_of(shape: JobShape) -> Iterator[str]:
             yield value
 
 
+def demand_in(shape: JobShape) -> Demand:
+    """What the Job asks this host for; it must have no problems."""
+    fraction = next((value for _, value in _fractions(shape)), None)
+    return demand_of(shape.container.get("resources"), shape.pod.get("resources"), fraction)
+
+
+def fraction_path(shape: JobShape) -> str:
+    """Where the annotation that shares a GPU stands, or would stand, below the object."""
+    return next((where for where, _ in _fractions(shape)), "metadata.annotations")
+
+
 def field_reference(path: str) -> tuple[str, str] | None:
     """`("labels", key)`, `("annotations", key)` or `(path, "")`; None when a local run has no such field."""
     if path in FIELD_REFERENCES:
@@ -145,6 +167,42 @@ def field_reference(path: str) -> tuple[str, str] | None:
         if path.startswith(head) and path.endswith("]"):
             return section, path[len(head) : -1].strip("'\"")
     return None
+
+
+def _fractions(shape: JobShape) -> Iterator[tuple[str, Any]]:
+    """Where the annotation that shares a GPU stands, below the object, and its value."""
+    places = (("metadata", shape.object.get("metadata")), ("spec.template.metadata", shape.pod_metadata))
+    for where, metadata in places:
+        annotations = _mapping(_mapping(metadata).get("annotations"))
+        value = annotations.get(GPU_FRACTION_ANNOTATION)
+        if value is not None:
+            yield child_path(f"{where}.annotations", GPU_FRACTION_ANNOTATION), value
+
+
+def _sharing_problems(shape: JobShape, path: str) -> Iterator[FieldError]:
+    fractions = list(_fractions(shape))
+    for where, value in fractions:
+        problem = fraction_problem(value)
+        if problem is None and value != fractions[0][1]:
+            problem = f"must be that of the Job ({fractions[0][1]!r}), got {value!r}; give it once"
+        if problem is not None:
+            yield FieldError(f"{path}.{where}", problem)
+    is_whole = wants_whole_gpus(shape.container.get("resources"))
+    if fractions and is_whole:
+        yield FieldError(
+            f"{path}.{fractions[0][0]}",
+            "must not be given together with nvidia.com/gpu: a trial has whole GPUs or a share of one; take "
+            "one of the two out",
+        )
+    if not fractions and not is_whole:
+        return
+    for index, entry in enumerate(map(_mapping, _sequence(shape.container.get("env")))):
+        if entry.get("name") == VISIBLE_VARIABLE:
+            yield FieldError(
+                f"{path}.{shape.container_path}.env[{index}]",
+                f"must not set {VISIBLE_VARIABLE} when the trial asks for GPUs: it is set to those that the "
+                "trial gets; take it out",
+            )
 
 
 def _command_problems(container: Mapping[str, Any], path: str) -> Iterator[FieldError]:

@@ -35,8 +35,11 @@ from katibpy.errors import FieldError, RunnerError
 from katibpy.ports import Clock, Key, TrialOutputs
 from katibpy.runners.alarms import Alarms
 from katibpy.runners.executables import search_path_of
+from katibpy.runners.local_host import Host
 from katibpy.runners.local_job import check_runnable, metrics_place
-from katibpy.runners.local_run import Host, LocalRun
+from katibpy.runners.local_run import LocalRun
+from katibpy.runners.memory_limits import MemoryLimits
+from katibpy.runners.slots import Slots
 from katibpy.runners.stragglers import Sweeper
 
 logger = logging.getLogger(__name__)
@@ -76,6 +79,8 @@ class LocalRunner:
         working_directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
         retry_delay_seconds: float = DEFAULT_RETRY_DELAY_SECONDS,
+        slots: Slots | None = None,
+        memory: MemoryLimits | None = None,
     ) -> None:
         """Opens a directory of runs, making it when needed.
 
@@ -86,6 +91,8 @@ class LocalRunner:
             working_directory: of jobs without `workingDir`; the current directory when not given.
             environment: that trials get below their own; this program's when not given.
             retry_delay_seconds: pause before a second attempt; doubles with each further one.
+            slots: hands out GPUs, cpus and memory; of this host and without GPUs when not given.
+            memory: keeps trials to the memory they may use, as this host can when not given.
         """
         self._directory = directory.absolute()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,10 +100,14 @@ class LocalRunner:
         environment = dict(os.environ if environment is None else environment)
         self._alarms = Alarms(clock)
         self._sweeper = Sweeper(self._alarms)
+        self._slots = slots or Slots()
+        self._memory = memory or MemoryLimits()
         self._host = Host(
             clock=clock,
             alarms=self._alarms,
             sweeper=self._sweeper,
+            slots=self._slots,
+            memory=self._memory,
             working_directory=(working_directory or Path.cwd()).absolute(),
             environment=environment,
             search_path=search_path_of(environment),
@@ -110,7 +121,7 @@ class LocalRunner:
 
     def check(self, experiment: Experiment) -> tuple[FieldError, ...]:
         """What of the trial template a process on this host cannot honour."""
-        return check_runnable(experiment)
+        return check_runnable(experiment) or self._slots.check(experiment)
 
     def start(self, trial: Trial) -> None:
         """Starts the run unless it was started.
@@ -186,6 +197,7 @@ class LocalRunner:
                 run.abandon()
         self._sweeper.sweep()
         self._alarms.close()
+        self._memory.close()
         self._listeners = ()
 
     def _stop_all(self, runs: list[LocalRun]) -> None:

@@ -13,10 +13,12 @@ from katibpy.api.experiment import CollectorKind, Experiment, MetricsCollectorSp
 from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.api.trial import EXPERIMENT_LABEL, TRIAL_LABEL, Trial
 from katibpy.errors import FieldError, InvalidResource
+from katibpy.runners.demand import NOTHING, Demand
 from katibpy.runners.expansion import expand
 from katibpy.runners.job_fields import whole_number
 from katibpy.runners.job_shape import (
     JobShape,
+    demand_in,
     empty_directories,
     field_reference,
     problems_of,
@@ -64,6 +66,7 @@ class LocalJob:
         backoff_limit: how many attempts may fail and be followed by another.
         grace_seconds: between SIGTERM and SIGKILL, when the job says so.
         metrics: where it writes its metrics, when a collector reads a file.
+        demand: what of this host it asks for.
     """
 
     argv: tuple[str, ...]
@@ -75,6 +78,7 @@ class LocalJob:
     backoff_limit: int = DEFAULT_BACKOFF_LIMIT
     grace_seconds: float | None = None
     metrics: MetricsPlace | None = None
+    demand: Demand = NOTHING
 
 
 def check_runnable(experiment: Experiment) -> tuple[FieldError, ...]:
@@ -142,6 +146,7 @@ def job_of(trial: Trial, *, directory: Path, default_working_directory: Path) ->
         backoff_limit=DEFAULT_BACKOFF_LIMIT if backoff is None else backoff,
         grace_seconds=None if grace is None else float(grace),
         metrics=place,
+        demand=demand_in(shape),
     )
 
 

@@ -8,23 +8,24 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from katibpy.api.trial import Trial
 from katibpy.core.runs import RunPhase, RunState
-from katibpy.errors import InvalidResource
-from katibpy.ports import Clock
+from katibpy.errors import InvalidResource, RunnerError
 from katibpy.runners import outcome as ends
-from katibpy.runners.alarms import Alarm, Alarms
+from katibpy.runners.alarms import Alarm
 from katibpy.runners.attempt import Attempt
 from katibpy.runners.executables import CommandNotFound, find_executable
+from katibpy.runners.local_host import Host
 from katibpy.runners.local_job import LocalJob, job_of
 from katibpy.runners.outcome import Outcome
 from katibpy.runners.process_group import End, ProcessGroup
-from katibpy.runners.stragglers import ATTEMPT_VARIABLE, Sweeper
+from katibpy.runners.slots import Ticket
+from katibpy.runners.stragglers import ATTEMPT_VARIABLE
 from katibpy.runners.verdict import verdict_on
 
 logger = logging.getLogger(__name__)
@@ -35,31 +36,6 @@ _BUSY_PATIENCE_SECONDS = 60.0
 _LONGEST_RETRY_DELAY_SECONDS = 10.0
 _WITHDRAWN = "Withdrawn"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What all runs of one runner share.
-
-    Attributes:
-        clock: tells when.
-        alarms: calls back for deadlines and grace periods.
-        sweeper: ends what left its process group.
-        working_directory: of jobs that name none.
-        environment: that trials get below their own.
-        search_path: where commands are looked for when the trial sets no PATH.
-        grace_seconds: tells the time between SIGTERM and SIGKILL when the job does not.
-        retry_delay_seconds: before the second attempt; doubles with each further one.
-    """
-
-    clock: Clock
-    alarms: Alarms
-    sweeper: Sweeper
-    working_directory: Path
-    environment: Mapping[str, str]
-    search_path: str
-    grace_seconds: Callable[[], float]
-    retry_delay_seconds: float
 
 
 class _Over(Exception):
@@ -89,6 +65,7 @@ class LocalRun:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._job: LocalJob | None = None
+        self._ticket: Ticket | None = None
         self._started_at: datetime | None = None
         self._recall()
 
@@ -135,7 +112,7 @@ class LocalRun:
         with self._lock:
             self._is_abandoned = True
             processes = self._processes
-        self._wake.set()
+        self._wake_up()
         if processes is not None:
             processes.abandon()
 
@@ -183,6 +160,10 @@ class LocalRun:
             meta = self.trial.metadata
             logger.exception("the run of %s/%s broke", meta.namespace, meta.name)
             self._end(ends.START_FAILED, f"the local runner failed: {error}", failed=0)
+        finally:
+            if (ticket := self._ticket) is not None:
+                is_alive = self._is_abandoned or self._attempt(max(1, self._last_attempt())).is_held()
+                ticket.release(is_over=not is_alive)
 
     def _go_through_attempts(self) -> None:
         try:
@@ -227,6 +208,7 @@ class LocalRun:
         if job.attempt_deadline_seconds is not None:
             left = job.attempt_deadline_seconds - (now - started_at).total_seconds()
             alarms.append(self._host.alarms.after(left, end_attempt))
+        guard = self._host.memory.guard(processes, job.demand.memory_limit)
         self._show(self._running(number))
         if self._ending:
             processes.terminate(self._grace_seconds())
@@ -235,11 +217,12 @@ class LocalRun:
         finally:
             for alarm in alarms:
                 alarm.cancel()
+        excess = "" if guard is None else guard.close(is_over=end is not None)
         with self._lock:
             self._processes = None
         if end is None:
             raise _Over
-        return end, overdue.is_set()
+        return replace(end, excess=excess), overdue.is_set()
 
     # Starting.
 
@@ -260,6 +243,8 @@ class LocalRun:
         except CommandNotFound as error:
             self._end(ends.COMMAND_NOT_FOUND, str(error), failed=failed + 1)
             raise _Over from error
+        self._queue_up(job, failed)
+        environment |= {**self._host.slots.environment(job.demand, self._ticket), **job.environment}
         environment[ATTEMPT_VARIABLE] = str(attempt.directory)
         job = replace(job, argv=(program, *job.argv[1:]), environment=environment)
         patience = self._host.clock.monotonic() + _BUSY_PATIENCE_SECONDS
@@ -276,19 +261,36 @@ class LocalRun:
                 self._show(ends.waiting_state(self.trial, "HostBusy", message))
                 self._wake.wait(_BUSY_RETRY_SECONDS)
 
+    def _queue_up(self, job: LocalJob, failed: int) -> None:
+        """Waits until this host has what the job asks for, or the run is to end. Held for all attempts."""
+        if self._ticket is not None or not job.demand.needs_slot:
+            return
+        try:
+            self._ticket = self._host.slots.claim(job.demand, trial=self.trial.metadata.name)
+        except RunnerError as error:
+            self._end(ends.START_FAILED, str(error), failed=failed + 1)
+            raise _Over from error
+        self._ticket.wait(
+            is_over=lambda: bool(self._ending) or self._is_abandoned,
+            show=lambda why: self._show(ends.waiting_state(self.trial, why.reason, why.message)),
+        )
+
     def _spawn(self, attempt: Attempt, job: LocalJob) -> ProcessGroup:
         for path in job.private_directories:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        limit = None if self._ending else job.demand.memory_limit
+        argv = self._host.memory.entering(job.argv, attempt, limit)
         with self._lock:
             descriptor = None if self._ending or self._is_abandoned else attempt.acquire()
             if descriptor is not None:
                 try:
                     process = attempt.spawn(
-                        job.argv,
+                        argv,
                         lock=descriptor,
                         output=self.output_path,
                         working_directory=job.working_directory,
                         environment=job.environment,
+                        inherited=() if self._ticket is None else (self._ticket.descriptor,),
                     )
                 finally:
                     os.close(descriptor)
@@ -314,9 +316,15 @@ class LocalRun:
                 # Before any signal, so that whoever finds the run after a crash knows why it ended.
                 with contextlib.suppress(OSError):
                     self._ending_path.write_text(reason, encoding="utf-8")
-        self._wake.set()
+        self._wake_up()
         if processes is not None:
             processes.terminate(self._grace_seconds())
+
+    def _wake_up(self) -> None:
+        """Ends all waiting of the run's thread but that for a process."""
+        self._wake.set()
+        if (ticket := self._ticket) is not None:
+            ticket.wake()
 
     def _grace_seconds(self) -> float:
         limit = self._host.grace_seconds()

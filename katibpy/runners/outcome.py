@@ -24,6 +24,7 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 STOPPED = "Stopped"
 INVALID_JOB = "InvalidJob"
 START_FAILED = "StartFailed"
+OUT_OF_MEMORY = "OutOfMemory"
 BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
 
 _FIRST_SIGNAL_CODE = 128

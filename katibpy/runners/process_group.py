@@ -25,11 +25,13 @@ class End:
         exit: of its main process; None when it was killed together with its wrapper.
         signal_name: what killed it then, when that is known.
         has_stragglers: whether a process of it lives on outside of its group.
+        excess: what it had of memory, and was not to have; "" when that did not end it.
     """
 
     exit: Exit | None
     signal_name: str
     has_stragglers: bool
+    excess: str = ""
 
 
 class ProcessGroup:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from katibpy.runners.local_job import LocalJob
-from katibpy.runners.outcome import COMPLETED, DEADLINE_EXCEEDED, STOPPED, describe_failure
+from katibpy.runners.outcome import (
+    COMPLETED,
+    DEADLINE_EXCEEDED,
+    OUT_OF_MEMORY,
+    STOPPED,
+    describe_failure,
+)
 from katibpy.runners.process_group import End
 
 
@@ -45,6 +51,9 @@ def verdict_on(end: End, job: LocalJob, *, number: int, ending: str, is_overdue:
     if code == 0 and not is_overdue:
         tried = f" in attempt {number}" if number > 1 else ""
         return Verdict(COMPLETED, f"the process ended with exit code 0{tried}", number - 1)
+    if end.excess:
+        # Another attempt would need as much.
+        return Verdict(OUT_OF_MEMORY, f"{end.excess}; raise resources.limits.memory", number)
     reason, message = describe_failure(code, end.signal_name)
     if is_overdue:
         limit = job.attempt_deadline_seconds

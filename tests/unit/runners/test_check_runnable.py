@@ -110,7 +110,7 @@ def test_everything_that_cannot_be_honoured_is_refused_by_name_at_once() -> None
             container={
                 "envFrom": [{"secretRef": {"name": "s"}}],
                 "securityContext": {"capabilities": {"drop": ["ALL"]}},
-                "resources": {"limits": {"nvidia.com/gpu": 1}, "requests": {"hugepages-2Mi": "1Gi"}},
+                "resources": {"limits": {"amd.com/gpu": 1}, "requests": {"hugepages-2Mi": "1Gi"}},
                 "livenessProbe": {"exec": {}},
                 "tty": True,
                 "env": [
@@ -135,7 +135,7 @@ def test_everything_that_cannot_be_honoured_is_refused_by_name_at_once() -> None
         f"{POD}.unheardOf",
         f"{MAIN}.envFrom",
         f"{MAIN}.securityContext.capabilities",
-        f"{MAIN}.resources.limits.nvidia.com/gpu",
+        f'{MAIN}.resources.limits["amd.com/gpu"]',
         f"{MAIN}.resources.requests.hugepages-2Mi",
         f"{MAIN}.livenessProbe",
         f"{MAIN}.tty",
