@@ -36,12 +36,14 @@ def is_open(value: Any) -> bool:
     return isinstance(value, str) and PLACEHOLDER.search(value) is not None
 
 
-def _taken(value: Any) -> None:
+def taken(value: Any) -> None:
     """Honoured elsewhere, or harmless."""
     return
 
 
-def _refused(why: str) -> Rule:
+def refused(why: str) -> Rule:
+    """A field that must be left out or empty, and why."""
+
     def rule(value: Any) -> str | None:
         is_empty = value in (None, False, 0, "", "0") or value == {} or value == []
         return None if is_empty else f"cannot be honoured: {why}"
@@ -49,7 +51,9 @@ def _refused(why: str) -> Rule:
     return rule
 
 
-def _only(*allowed: Any) -> Rule:
+def only(*allowed: Any) -> Rule:
+    """A field that has few values here."""
+
     def rule(value: Any) -> str | None:
         if value is None or value in allowed or is_open(value):
             return None
@@ -58,7 +62,9 @@ def _only(*allowed: Any) -> Rule:
     return rule
 
 
-def _count(least: int) -> Rule:
+def at_least(least: int) -> Rule:
+    """A field with a whole number."""
+
     def rule(value: Any) -> str | None:
         if value is None or is_open(value) or whole_number(value, least) is not None:
             return None
@@ -102,30 +108,30 @@ _NO_PROBE = "nothing probes a process on this host; activeDeadlineSeconds ends o
 _NO_CONTAINER = "a process on this host is not in a container of its own"
 
 JOB_FIELDS: Mapping[str, Rule] = {
-    "template": _taken,
-    "backoffLimit": _count(0),
-    "activeDeadlineSeconds": _count(1),
-    "parallelism": _only(1),
-    "completions": _only(1),
-    "completionMode": _only("NonIndexed", "Indexed"),
-    "suspend": _refused("a suspended job would never start"),
-    "ttlSecondsAfterFinished": _taken,
-    "podReplacementPolicy": _taken,
-    "selector": _taken,
-    "manualSelector": _taken,
-    "podFailurePolicy": _refused(f"{_ONE_PROCESS} and counts every failure; use backoffLimit"),
-    "successPolicy": _refused(_ONE_PROCESS),
-    "backoffLimitPerIndex": _refused(f"{_ONE_PROCESS}; use backoffLimit"),
-    "maxFailedIndexes": _refused(_ONE_PROCESS),
-    "managedBy": _refused("only the local runner manages jobs on this host"),
+    "template": taken,
+    "backoffLimit": at_least(0),
+    "activeDeadlineSeconds": at_least(1),
+    "parallelism": only(1),
+    "completions": only(1),
+    "completionMode": only("NonIndexed", "Indexed"),
+    "suspend": refused("a suspended job would never start"),
+    "ttlSecondsAfterFinished": taken,
+    "podReplacementPolicy": taken,
+    "selector": taken,
+    "manualSelector": taken,
+    "podFailurePolicy": refused(f"{_ONE_PROCESS} and counts every failure; use backoffLimit"),
+    "successPolicy": refused(_ONE_PROCESS),
+    "backoffLimitPerIndex": refused(f"{_ONE_PROCESS}; use backoffLimit"),
+    "maxFailedIndexes": refused(_ONE_PROCESS),
+    "managedBy": refused("only the local runner manages jobs on this host"),
 }
 
 POD_FIELDS: Mapping[str, Rule] = {
-    "containers": _taken,
-    "volumes": _taken,
-    "restartPolicy": _only("Never", "OnFailure"),
-    "activeDeadlineSeconds": _count(1),
-    "terminationGracePeriodSeconds": _count(0),
+    "containers": taken,
+    "volumes": taken,
+    "restartPolicy": only("Never", "OnFailure"),
+    "activeDeadlineSeconds": at_least(1),
+    "terminationGracePeriodSeconds": at_least(0),
     **dict.fromkeys(
         [
             "affinity",
@@ -153,31 +159,31 @@ POD_FIELDS: Mapping[str, Rule] = {
             "hostPID",
             "hostIPC",
         ],
-        _taken,
+        taken,
     ),
-    "initContainers": _refused(f"{_ONE_PROCESS}; do their work in its command"),
-    "ephemeralContainers": _refused(_ONE_PROCESS),
-    "securityContext": _taken,
-    "hostname": _refused("a process has the name of its host"),
-    "subdomain": _refused("a process has the name of its host"),
-    "setHostnameAsFQDN": _refused("a process has the name of its host"),
-    "hostAliases": _refused("it would need this host's /etc/hosts changed"),
-    "hostUsers": _only(True),
-    "runtimeClassName": _refused(_NO_CONTAINER),
-    "schedulingGates": _refused("nothing would ever open the gate"),
-    "resourceClaims": _refused("this host hands out no resource claims"),
-    "resources": _taken,
+    "initContainers": refused(f"{_ONE_PROCESS}; do their work in its command"),
+    "ephemeralContainers": refused(_ONE_PROCESS),
+    "securityContext": taken,
+    "hostname": refused("a process has the name of its host"),
+    "subdomain": refused("a process has the name of its host"),
+    "setHostnameAsFQDN": refused("a process has the name of its host"),
+    "hostAliases": refused("it would need this host's /etc/hosts changed"),
+    "hostUsers": only(True),
+    "runtimeClassName": refused(_NO_CONTAINER),
+    "schedulingGates": refused("nothing would ever open the gate"),
+    "resourceClaims": refused("this host hands out no resource claims"),
+    "resources": taken,
 }
 
 CONTAINER_FIELDS: Mapping[str, Rule] = {
-    "name": _taken,
-    "command": _taken,
-    "args": _taken,
-    "env": _taken,
-    "workingDir": _taken,
-    "resources": _taken,
-    "volumeMounts": _taken,
-    "securityContext": _taken,
+    "name": taken,
+    "command": taken,
+    "args": taken,
+    "env": taken,
+    "workingDir": taken,
+    "resources": taken,
+    "volumeMounts": taken,
+    "securityContext": taken,
     **dict.fromkeys(
         [
             "image",
@@ -190,22 +196,22 @@ CONTAINER_FIELDS: Mapping[str, Rule] = {
             "stdin",
             "stdinOnce",
         ],
-        _taken,
+        taken,
     ),
-    "restartPolicy": _only("Never", "OnFailure"),
-    "envFrom": _refused(_NO_SECRETS),
-    "tty": _refused("output goes to a file, not to a terminal"),
-    "lifecycle": _refused(f"{_ONE_PROCESS}; call its hooks in the command"),
-    "livenessProbe": _refused(_NO_PROBE),
-    "startupProbe": _refused(_NO_PROBE),
-    "volumeDevices": _refused("there are no block volumes to attach on this host"),
+    "restartPolicy": only("Never", "OnFailure"),
+    "envFrom": refused(_NO_SECRETS),
+    "tty": refused("output goes to a file, not to a terminal"),
+    "lifecycle": refused(f"{_ONE_PROCESS}; call its hooks in the command"),
+    "livenessProbe": refused(_NO_PROBE),
+    "startupProbe": refused(_NO_PROBE),
+    "volumeDevices": refused("there are no block volumes to attach on this host"),
 }
 
 SECURITY_FIELDS: Mapping[str, Rule] = {
     "runAsUser": _user(os.geteuid),
     "runAsGroup": _user(os.getegid),
     "runAsNonRoot": _non_root,
-    "allowPrivilegeEscalation": _only(True),
+    "allowPrivilegeEscalation": only(True),
     **dict.fromkeys(
         [
             "appArmorProfile",
@@ -223,14 +229,14 @@ SECURITY_FIELDS: Mapping[str, Rule] = {
             "sysctls",
             "windowsOptions",
         ],
-        _refused(f"{_NO_CONTAINER}; {_ALTERNATIVE}"),
+        refused(f"{_NO_CONTAINER}; {_ALTERNATIVE}"),
     ),
 }
 
 MOUNT_FIELDS: Mapping[str, Rule] = {
-    **dict.fromkeys(("name", "mountPath", "subPath", "readOnly", "recursiveReadOnly"), _taken),
-    "subPathExpr": _refused("give a fixed subPath"),
-    "mountPropagation": _refused(_NO_CONTAINER),
+    **dict.fromkeys(("name", "mountPath", "subPath", "readOnly", "recursiveReadOnly"), taken),
+    "subPathExpr": refused("give a fixed subPath"),
+    "mountPropagation": refused(_NO_CONTAINER),
 }
 
 

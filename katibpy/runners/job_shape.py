@@ -27,21 +27,23 @@ JOB_KIND = "Job"
 FIELD_REFERENCES = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName")
 """What `fieldRef.fieldPath` may be, besides one entry of `metadata.labels` or `metadata.annotations`."""
 
-_OBJECT_FIELDS = dict.fromkeys(("apiVersion", "kind", "metadata", "spec", "status"), lambda value: None)
-_TEMPLATE_FIELDS = dict.fromkeys(("metadata", "spec"), lambda value: None)
+OBJECT_FIELDS = dict.fromkeys(("apiVersion", "kind", "metadata", "spec", "status"), job_fields.taken)
+TEMPLATE_FIELDS = dict.fromkeys(("metadata", "spec"), job_fields.taken)
 
 
 @dataclass(frozen=True, slots=True)
 class JobShape:
-    """A Job, taken apart; empty parts where it is not well-formed.
+    """A job with one of its pods, taken apart; empty parts where it is not well-formed.
 
     Attributes:
         object: all of it.
         spec: `spec`.
-        pod_metadata: `spec.template.metadata`.
-        pod: `spec.template.spec`.
+        pod_metadata: `metadata` of the pod's template.
+        pod: `spec` of the pod's template.
         container: the primary container.
         container_path: path of the primary container below the object.
+        template_path: path of the pod's template below the object.
+        resources_field: what the container's `resources` are called there.
     """
 
     object: Mapping[str, Any]
@@ -50,12 +52,20 @@ class JobShape:
     pod: Mapping[str, Any] = field(default_factory=dict)
     container: Mapping[str, Any] = field(default_factory=dict)
     container_path: str = "spec.template.spec.containers[0]"
+    template_path: str = "spec.template"
+    resources_field: str = "resources"
 
 
 def shape_of(job: Mapping[str, Any], primary_container_name: str) -> JobShape:
     """The Job's parts; the primary container is the one of that name, or the only one."""
-    spec = _mapping(job.get("spec"))
-    template = _mapping(spec.get("template"))
+    return shape_at(job, "spec.template", primary_container_name)
+
+
+def shape_at(job: Mapping[str, Any], template_path: str, primary_container_name: str) -> JobShape:
+    """The parts of a job with the pod whose template is at a path."""
+    template: Mapping[str, Any] = job
+    for step in template_path.split("."):
+        template = _mapping(template.get(step))
     pod = _mapping(template.get("spec"))
     containers = _sequence(pod.get("containers"))
     index = 0
@@ -65,11 +75,12 @@ def shape_of(job: Mapping[str, Any], primary_container_name: str) -> JobShape:
             break
     return JobShape(
         object=job,
-        spec=spec,
+        spec=_mapping(job.get("spec")),
         pod_metadata=_mapping(template.get("metadata")),
         pod=pod,
         container=_mapping(containers[index]) if containers else {},
-        container_path=f"spec.template.spec.containers[{index}]",
+        container_path=f"{template_path}.spec.containers[{index}]",
+        template_path=template_path,
     )
 
 
@@ -90,10 +101,15 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
             f"processes, and kind {kind} comes with another runner",
         )
         return
-    yield from unfit(job, path, _OBJECT_FIELDS)
+    yield from unfit(job, path, OBJECT_FIELDS)
     yield from unfit(job.get("spec"), f"{path}.spec", job_fields.JOB_FIELDS)
-    yield from unfit(shape.spec.get("template"), f"{path}.spec.template", _TEMPLATE_FIELDS)
-    pod_path = f"{path}.spec.template.spec"
+    yield from unfit(shape.spec.get("template"), f"{path}.spec.template", TEMPLATE_FIELDS)
+    yield from pod_problems(shape, primary_container_name, path)
+
+
+def pod_problems(shape: JobShape, primary_container_name: str, path: str) -> Iterator[FieldError]:
+    """What of the shape's pod cannot be run as a process on this host; arguments as of `problems_of`."""
+    pod_path = f"{path}.{shape.template_path}.spec"
     yield from unfit(shape.pod, pod_path, job_fields.POD_FIELDS)
     yield from unfit(
         shape.pod.get("securityContext"), f"{pod_path}.securityContext", job_fields.SECURITY_FIELDS
@@ -107,8 +123,12 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
             f"{pod_path}.containers",
             f"must be exactly one container: the local runner starts one process per trial, got {names}",
         )
-    if not containers:
-        return
+    if containers:
+        yield from container_problems(shape, primary_container_name, path)
+
+
+def container_problems(shape: JobShape, primary_container_name: str, path: str) -> Iterator[FieldError]:
+    """What of the shape's container cannot be honoured; arguments as of `problems_of`."""
     container, where = shape.container, f"{path}.{shape.container_path}"
     if primary_container_name and container.get("name") not in (None, primary_container_name):
         yield FieldError(
@@ -117,7 +137,7 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
         )
     yield from unfit(container, where, job_fields.CONTAINER_FIELDS)
     yield from unfit(container.get("securityContext"), f"{where}.securityContext", job_fields.SECURITY_FIELDS)
-    yield from resource_problems(container.get("resources"), f"{where}.resources")
+    yield from resource_problems(container.get("resources"), f"{where}.{shape.resources_field}")
     yield from _sharing_problems(shape, path)
     yield from _command_problems(container, where)
     yield from _environment_problems(container.get("env"), f"{where}.env")
@@ -171,7 +191,8 @@ def field_reference(path: str) -> tuple[str, str] | None:
 
 def _fractions(shape: JobShape) -> Iterator[tuple[str, Any]]:
     """Where the annotation that shares a GPU stands, below the object, and its value."""
-    places = (("metadata", shape.object.get("metadata")), ("spec.template.metadata", shape.pod_metadata))
+    pod_metadata = (f"{shape.template_path}.metadata", shape.pod_metadata)
+    places = (("metadata", shape.object.get("metadata")), pod_metadata)
     for where, metadata in places:
         annotations = _mapping(_mapping(metadata).get("annotations"))
         value = annotations.get(GPU_FRACTION_ANNOTATION)

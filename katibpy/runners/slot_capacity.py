@@ -59,7 +59,7 @@ def _path_of(resource: str, shape: JobShape) -> str:
     """Where the shape says how much of the resource is kept for it."""
     if resource == GPU_FRACTION_ANNOTATION:
         return fraction_path(shape)
-    holders = ((shape.container_path, shape.container), ("spec.template.spec", shape.pod))
+    holders = ((shape.container_path, shape.container), (f"{shape.template_path}.spec", shape.pod))
     for path, holder in holders:
         for section in reversed(SECTIONS):
             entries = (holder.get("resources") or {}).get(section) or {}
