@@ -10,14 +10,16 @@ from pydantic import ValidationError
 
 from katibpy.api.config_map import CONFIG_MAP_API_VERSION, ConfigMap
 from katibpy.api.decode import Decoder, shown
+from katibpy.api.defaults import with_defaults
 from katibpy.api.encode import dump_json, dump_yaml, to_dict
 from katibpy.api.experiment import Experiment
 from katibpy.api.model import API_VERSION, Resource
 from katibpy.api.nodes import MappingNode, Node, Scalar, SequenceNode, merged_entries
-from katibpy.api.paths import did_you_mean, parent_path
+from katibpy.api.paths import did_you_mean, first_step, is_within, nearest, parent_path
 from katibpy.api.source import from_python, read_documents
 from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
+from katibpy.api.validation import validate_experiment
 from katibpy.errors import FieldError, InvalidResource, ParseError
 
 __all__ = [
@@ -144,12 +146,34 @@ def _read(node: Node, *, allow_unknown: bool) -> tuple[Document | None, list[Fie
             FieldError("apiVersion", f"must be {wanted!r} for kind {model.__name__}, got {got}", line)
         )
     data = decoder.model(node, model, "")
-    if decoder.errors:
-        return None, decoder.errors
     try:
-        return Document(model.model_validate(data), decoder.lines), []
+        document = Document(model.model_validate(data), decoder.lines)
     except ValidationError as error:
-        return None, [_from_pydantic(problem) for problem in error.errors(include_url=False)]
+        problems = [_from_pydantic(problem) for problem in error.errors(include_url=False)]
+        return None, decoder.errors or problems
+    if decoder.errors:
+        return None, [*decoder.errors, *_further_errors(document, decoder.errors)]
+    return document, []
+
+
+def _further_errors(document: Document, known: list[FieldError]) -> tuple[FieldError, ...]:
+    """Rules that an Experiment breaks besides the fields that could not be read, so that all come at once."""
+    if not isinstance(document.resource, Experiment):
+        return ()
+    found = validate_experiment(with_defaults(document.resource), known_algorithms=None, known_stopping=None)
+    return document.located(error for error in found if not any(_may_follow(error, each) for each in known))
+
+
+def _may_follow(error: FieldError, known: FieldError) -> bool:
+    """Whether an error may only be there because another field could not be read."""
+    if is_within(error.path, known.path) or is_within(known.path, error.path):
+        return True
+    # A misspelt name leaves a gap beside it.
+    around = parent_path(known.path)
+    if not is_within(error.path, around):
+        return False
+    missing, misspelt = first_step(error.path, around), first_step(known.path, around)
+    return nearest(misspelt, [missing]) is not None
 
 
 def _from_pydantic(problem: Any) -> FieldError:

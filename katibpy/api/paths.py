@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _LAST_STEP = re.compile(r'(\.[^.\[\]]*|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
+_STEP_END = re.compile(r"(?<!^)[.\[]")
 _MAX_WORD = 64
 
 
@@ -23,6 +24,17 @@ def parent_path(path: str) -> str:
     """The path without its last key or index; empty at the top."""
     match = _LAST_STEP.search(path)
     return path[: match.start()] if match else ""
+
+
+def is_within(path: str, outer: str) -> bool:
+    """Whether a path is the outer one or leads inside it; everything is within the empty path."""
+    return not outer or path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
+
+
+def first_step(path: str, outer: str) -> str:
+    """The key or index that follows right after the outer path, of a path within it."""
+    rest = path[len(outer) :].lstrip(".")
+    return _STEP_END.split(rest, maxsplit=1)[0]
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
