@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from katibpy.api.trial import Trial
 from katibpy.core.records import StoredProposal, TrialRecord, record_of
 
@@ -18,8 +20,8 @@ def alters_record(old: Trial, new: Trial) -> bool:
     )
 
 
-def records_in_order(trials: list[Trial], proposals: list[StoredProposal]) -> tuple[TrialRecord, ...]:
-    """History lines of Trials and proposals, in creation order."""
+def records_in_order(trials: Iterable[Trial], proposals: Iterable[StoredProposal]) -> tuple[TrialRecord, ...]:
+    """History lines of Trials and proposals, in creation order; no Trial is held on to."""
     records = [record_of(trial) for trial in trials]
     records += [proposal_record(proposal) for proposal in proposals]
     # Names are the same in every store, so records without a number have the same order everywhere.
