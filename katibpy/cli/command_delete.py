@@ -17,7 +17,7 @@ from katibpy.cli.failures import Failure
 from katibpy.cli.kinds import Target, named_target_of, noun_of
 from katibpy.cli.options import namespace_option, state_directory_option
 from katibpy.cli.state import found, opened
-from katibpy.cli.verbosity import verbose_option
+from katibpy.cli.verbosity import log_level, log_to, stop_logging, verbose_option, verbosity
 from katibpy.display.values import counted
 from katibpy.errors import StateDirectoryLocked
 from katibpy.ports import ResourceStore
@@ -43,7 +43,9 @@ _POLL_SECONDS = 0.1
 @namespace_option
 @state_directory_option
 @verbose_option
+@click.pass_context
 def delete(
+    ctx: click.Context,
     target: Target,
     yes: bool,
     no_wait: bool,
@@ -63,6 +65,7 @@ def delete(
         objects = [found(state.resources, kind, namespace, name) for name in target.names]
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             click.confirm(_question(state.resources, objects), abort=True, err=True)
+    logging_handler = log_to(partial(click.echo, err=True), level=log_level(verbosity(ctx)))
     try:
         with LocalEngine(state_dir) as engine:
             for resource in objects:
@@ -73,6 +76,8 @@ def delete(
                 _report(resource, is_gone=is_gone, timeout_seconds=timeout_seconds)
     except StateDirectoryLocked:
         _delete_beside(state_dir, objects, timeout_seconds=0.0 if no_wait else timeout_seconds)
+    finally:
+        stop_logging(logging_handler)
 
 
 def _question(resources: ResourceStore, objects: Sequence[Resource]) -> str:

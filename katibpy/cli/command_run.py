@@ -13,13 +13,13 @@ import click
 from katibpy.api.codec import dump_json, dump_yaml
 from katibpy.api.experiment import Experiment
 from katibpy.app.admission import Admitted
-from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks
+from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks, local_slots
 from katibpy.cli.command_get import listing
 from katibpy.cli.documents import AdmittedFile, located, read_files
 from katibpy.cli.failures import FAILED, INTERRUPTED, Problems
 from katibpy.cli.interrupts import Interrupts
 from katibpy.cli.kinds import full_name
-from katibpy.cli.options import output_option, state_directory_option
+from katibpy.cli.options import gpus_option, output_option, state_directory_option
 from katibpy.cli.output_lists import best_value
 from katibpy.cli.output_result import print_result, result_console
 from katibpy.cli.verbosity import log_level, log_to, stop_logging, verbose_option, verbosity
@@ -64,6 +64,7 @@ class Ended:
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of resources that do not name one.")
 @output_option("table", "json", "yaml", "name")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress, only the result.")
+@gpus_option
 @state_directory_option
 @verbose_option
 @click.pass_context
@@ -75,6 +76,7 @@ def run(
     namespace: str | None,
     output: str,
     quiet: bool,
+    gpus: str,
     state_dir: Path,
 ) -> None:
     """Runs all Experiments of the FILEs at once, to their best parameters, on this machine.
@@ -82,12 +84,14 @@ def run(
     A FILE is YAML or JSON and may hold several documents; - is standard input. Progress goes to stderr,
     the result to stdout.
     """
-    admitted = read_files(files, checks=local_checks(), allow_unknown=allow_unknown, namespace=namespace)
+    slots = local_slots(gpus)
+    admitted = read_files(files, checks=local_checks(slots), allow_unknown=allow_unknown, namespace=namespace)
     display = _display(quiet=quiet)
     logging_handler = log_to(display.say, level=log_level(verbosity(ctx), is_quiet=quiet))
     try:
         with Interrupts() as interrupts:
-            ended, is_complete = _run(admitted, state_dir, display, interrupts, replace=replace, quiet=quiet)
+            engine = LocalEngine(state_dir, stop_grace_seconds=_GRACE_SECONDS, slots=slots)
+            ended, is_complete = _run(engine, admitted, display, interrupts, replace=replace, quiet=quiet)
     finally:
         stop_logging(logging_handler)
     if not is_complete:
@@ -101,8 +105,8 @@ def run(
 
 
 def _run(
+    engine: LocalEngine,
     files: Sequence[AdmittedFile],
-    state_dir: Path,
     display: Display,
     interrupts: Interrupts,
     *,
@@ -110,7 +114,6 @@ def _run(
     quiet: bool,
 ) -> tuple[list[Ended], bool]:
     """Runs everything; False when a signal came first."""
-    engine = LocalEngine(state_dir, stop_grace_seconds=_GRACE_SECONDS)
     ended: list[Ended] = []
     is_complete = False
     try:
@@ -255,7 +258,7 @@ def _say_interrupted(ended: Sequence[Ended], resume: str) -> None:
 def _resume_command(ctx: click.Context) -> str:
     """The command that goes on from here, with the options that were given on this command line."""
     words = ["katib", "run"]
-    spellings = {"state_dir": "--state-dir", "namespace": "-n", "output": "-o"}
+    spellings = {"state_dir": "--state-dir", "namespace": "-n", "output": "-o", "gpus": "--gpus"}
     flags = {"allow_unknown": "--allow-unknown", "quiet": "-q"}
     for name, value in ctx.params.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:

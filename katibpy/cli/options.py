@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from katibpy.runners.devices import GPUS_VARIABLE
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 STATE_DIRECTORY_VARIABLE = "KATIB_STATE_DIR"
@@ -25,6 +27,20 @@ def state_directory_option(command: _Command) -> _Command:
         show_envvar=True,
         metavar="DIR",
         help="Where experiments, metrics and logs are kept.",
+    )(command)
+
+
+def gpus_option(command: _Command) -> _Command:
+    """Adds `--gpus`; the command takes `gpus: str`."""
+    return click.option(
+        "--gpus",
+        default="auto",
+        envvar=GPUS_VARIABLE,
+        show_default=True,
+        show_envvar=True,
+        metavar="GPUS",
+        help="GPUs that trials may be given: auto for all that NVIDIA's driver shows, some by number or uid "
+        "(0,1), or none to leave GPUs alone.",
     )(command)
 
 

@@ -53,6 +53,7 @@ def test_all_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
     first = experiment_file(tmp_path, "first", parallel=0, maximum=-1)
     second = experiment_file(tmp_path, "second", algorithm="randomm")
     valid = experiment_file(tmp_path, "valid")
+    assert "--for any" not in validate(first, valid).stderr
     ended = validate(first, second, valid, tmp_path / "absent.yaml")
     assert ended.exit_code == 2
     places = [line.split(": ")[0].rpartition("/")[2] for line in ended.stderr.splitlines()]
@@ -157,6 +158,7 @@ def test_what_this_machine_cannot_run_is_refused_only_for_this_machine(tmp_path:
     ended = validate(file)
     assert ended.exit_code == 2
     assert "PyTorchJob" in ended.stderr
+    assert "katib validate --for any" in ended.stderr
     assert validate(file, "--for", "any").exit_code == 0
 
 
