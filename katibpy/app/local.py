@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,12 +25,14 @@ from katibpy.collectors.tail import LocalCollector
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.phases import experiment_phase
-from katibpy.errors import Conflict, InvalidResource
+from katibpy.errors import Conflict, FieldError, InvalidResource
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
+from katibpy.runners.devices import GPUS_VARIABLE
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
 from katibpy.runners.local_job import check_runnable
+from katibpy.runners.slots import Slots, slots_for
 from katibpy.stores.state_directory import StateDirectory
 
 DEFAULT_STATE_DIRECTORY = Path(".katib")
@@ -95,9 +98,30 @@ def open_state(state_dir: Path) -> State:
     return State(state_dir)
 
 
-def local_checks() -> tuple[Check, ...]:
-    """What this machine's runner and collectors refuse, for admission without an engine."""
-    return (check_runnable, check_collectable)
+def local_slots(gpus: str | None = None) -> Slots:
+    """What trials on this machine may be given.
+
+    Args:
+        gpus: `auto`, `none`, or numbers or uids with commas; what `KATIB_GPUS` says when not given.
+
+    Raises:
+        InputError: the words mean no devices of this machine.
+    """
+    return slots_for(gpus or os.environ.get(GPUS_VARIABLE, ""), os.environ)
+
+
+def local_checks(slots: Slots | None = None) -> tuple[Check, ...]:
+    """What this machine's runner and collectors refuse, for admission without an engine.
+
+    Args:
+        slots: what trials may be given; see `local_slots`.
+    """
+    known = slots or local_slots()
+
+    def check_trial(experiment: Experiment) -> tuple[FieldError, ...]:
+        return check_runnable(experiment) or known.check(experiment)
+
+    return (check_trial, check_collectable)
 
 
 class LocalEngine:
@@ -113,13 +137,22 @@ class LocalEngine:
         *,
         stop_grace_seconds: float = 10.0,
         working_directory: Path | None = None,
+        slots: Slots | None = None,
     ) -> None:
         """Opens (or creates) the state directory and begins to start the algorithm service.
 
+        Args:
+            state_dir: where everything is kept.
+            stop_grace_seconds: between SIGTERM and SIGKILL for trials that do not say.
+            working_directory: of trials that name none; the current one unless given.
+            slots: what trials may be given; see `local_slots`.
+
         Raises:
+            InputError: `KATIB_GPUS` means no devices of this machine.
             StateDirectoryLocked: another engine works on it.
             StoreError: it cannot be opened.
         """
+        slots = slots or local_slots()
         self._clock = clock = SystemClock()
         self._path = state_dir.absolute()
         self._directory = StateDirectory.claim(state_dir, clock)
@@ -133,6 +166,7 @@ class LocalEngine:
             clock=clock,
             stop_grace_seconds=stop_grace_seconds,
             working_directory=working_directory or Path.cwd(),
+            slots=slots,
         )
         self._collector = LocalCollector(self.observations, clock=clock)
         adapters = Adapters(

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from katibpy.errors import InputError
 
+GPUS_VARIABLE = "KATIB_GPUS"
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 FRACTION_VARIABLE = "KATIB_GPU_FRACTION"
 AUTO = "auto"
