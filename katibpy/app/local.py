@@ -30,8 +30,8 @@ from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
+from katibpy.runners.host_processes import check_runnable
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
-from katibpy.runners.local_job import check_runnable
 from katibpy.runners.slots import Slots, slots_for
 from katibpy.stores.state_directory import StateDirectory
 

@@ -23,6 +23,10 @@ from katibpy.runners.job_fields import ENVIRONMENT_NAME, is_open, unfit
 
 JOB_API_VERSION = "batch/v1"
 JOB_KIND = "Job"
+KINDS_HERE = (
+    "Job of batch/v1, PyTorchJob, TFJob, XGBoostJob or MPIJob of kubeflow.org/v1, or TrainJob of "
+    "trainer.kubeflow.org/v1alpha1"
+)
 
 FIELD_REFERENCES = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName")
 """What `fieldRef.fieldPath` may be, besides one entry of `metadata.labels` or `metadata.annotations`."""
@@ -97,8 +101,7 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
     if (version, kind) != (JOB_API_VERSION, JOB_KIND):
         yield FieldError(
             f"{path}.kind",
-            f"must be Job of {JOB_API_VERSION}, got {kind} of {version}: the local runner starts "
-            f"processes, and kind {kind} comes with another runner",
+            f"must be {KINDS_HERE}, got {kind} of {version}: those can be run as processes on this host",
         )
         return
     yield from unfit(job, path, OBJECT_FIELDS)

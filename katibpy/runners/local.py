@@ -35,8 +35,9 @@ from katibpy.errors import FieldError, RunnerError
 from katibpy.ports import Clock, Key, TrialOutputs
 from katibpy.runners.alarms import Alarms
 from katibpy.runners.executables import search_path_of
+from katibpy.runners.execution import Execution
+from katibpy.runners.host_processes import HostProcesses
 from katibpy.runners.local_host import Host
-from katibpy.runners.local_job import check_runnable, metrics_place
 from katibpy.runners.local_run import LocalRun
 from katibpy.runners.memory_limits import MemoryLimits
 from katibpy.runners.slots import Slots
@@ -81,6 +82,7 @@ class LocalRunner:
         retry_delay_seconds: float = DEFAULT_RETRY_DELAY_SECONDS,
         slots: Slots | None = None,
         memory: MemoryLimits | None = None,
+        execution: Execution | None = None,
     ) -> None:
         """Opens a directory of runs, making it when needed.
 
@@ -93,6 +95,7 @@ class LocalRunner:
             retry_delay_seconds: pause before a second attempt; doubles with each further one.
             slots: hands out GPUs, cpus and memory; of this host and without GPUs when not given.
             memory: keeps trials to the memory they may use, as this host can when not given.
+            execution: how jobs are run; as processes of this host when not given.
         """
         self._directory = directory.absolute()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,7 +111,7 @@ class LocalRunner:
             sweeper=self._sweeper,
             slots=self._slots,
             memory=self._memory,
-            working_directory=(working_directory or Path.cwd()).absolute(),
+            execution=execution or HostProcesses((working_directory or Path.cwd()).absolute()),
             environment=environment,
             search_path=search_path_of(environment),
             grace_seconds=lambda: self.stop_grace_seconds,
@@ -121,7 +124,7 @@ class LocalRunner:
 
     def check(self, experiment: Experiment) -> tuple[FieldError, ...]:
         """What of the trial template a process on this host cannot honour."""
-        return check_runnable(experiment) or self._slots.check(experiment)
+        return self._host.execution.check(experiment) or self._slots.check(experiment)
 
     def start(self, trial: Trial) -> None:
         """Starts the run unless it was started.
@@ -154,7 +157,7 @@ class LocalRunner:
     def outputs(self, trial: Trial) -> TrialOutputs:
         """Where the run leaves its output; the same before, during and after it."""
         directory = self._directory_of(trial)
-        place = metrics_place(trial, directory)
+        place = self._host.execution.metrics_place(trial, directory)
         return TrialOutputs(
             stdout=directory / OUTPUT_NAME,
             metrics_path=None if place is None else place.path,
@@ -231,7 +234,7 @@ class LocalRunner:
     def _prepare(self, trial: Trial, run: LocalRun) -> None:
         run.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         run.directory.mkdir(mode=0o700, exist_ok=True)
-        place = metrics_place(trial, run.directory)
+        place = self._host.execution.metrics_place(trial, run.directory)
         if place is None or place.is_private or place.is_directory:
             return
         # The one file that is not the trial's own: what stands in it already is not this trial's doing.

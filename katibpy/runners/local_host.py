@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from katibpy.ports import Clock
 from katibpy.runners.alarms import Alarms
+from katibpy.runners.execution import Execution
 from katibpy.runners.memory_limits import MemoryLimits
 from katibpy.runners.slots import Slots
 from katibpy.runners.stragglers import Sweeper
@@ -23,7 +23,7 @@ class Host:
         sweeper: ends what left its process group.
         slots: hands out GPUs, cpus and memory.
         memory: keeps trials to the memory they may use.
-        working_directory: of jobs that name none.
+        execution: makes processes of jobs.
         environment: that trials get below their own.
         search_path: where commands are looked for when the trial sets no PATH.
         grace_seconds: tells the time between SIGTERM and SIGKILL when the job does not.
@@ -35,7 +35,7 @@ class Host:
     sweeper: Sweeper
     slots: Slots
     memory: MemoryLimits
-    working_directory: Path
+    execution: Execution
     environment: Mapping[str, str]
     search_path: str
     grace_seconds: Callable[[], float]

@@ -53,61 +53,77 @@ class MetricsPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalJob:
-    """A process to start.
+class Process:
+    """A process as its pod describes it.
 
     Attributes:
         argv: program and arguments; the program not yet looked up.
-        environment: what the trial declares, over what every trial gets.
+        environment: what the pod declares, over what every trial gets.
         working_directory: where it runs.
         private_directories: to be made before it starts.
-        deadline_seconds: from the start of the first attempt until all is ended.
-        attempt_deadline_seconds: for each attempt.
-        backoff_limit: how many attempts may fail and be followed by another.
-        grace_seconds: between SIGTERM and SIGKILL, when the job says so.
         metrics: where it writes its metrics, when a collector reads a file.
-        demand: what of this host it asks for.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     working_directory: Path
     private_directories: tuple[Path, ...] = ()
+    metrics: MetricsPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalJob(Process):
+    """A process to start, and within which limits.
+
+    Attributes:
+        deadline_seconds: from the start of the first attempt until all is ended.
+        attempt_deadline_seconds: for each attempt.
+        backoff_limit: how many attempts may fail and be followed by another.
+        least_retried_code: the least exit code after which there may be another.
+        grace_seconds: between SIGTERM and SIGKILL, when the job says so.
+        demand: what of this host it asks for.
+    """
+
     deadline_seconds: int | None = None
     attempt_deadline_seconds: int | None = None
     backoff_limit: int = DEFAULT_BACKOFF_LIMIT
+    least_retried_code: int = 1
     grace_seconds: float | None = None
-    metrics: MetricsPlace | None = None
     demand: Demand = NOTHING
 
 
-def check_runnable(experiment: Experiment) -> tuple[FieldError, ...]:
-    """What of the trial template a process on this host cannot honour; () when all is well."""
+def job_problems(experiment: Experiment) -> tuple[FieldError, ...]:
+    """What of a `batch/v1 Job` as trial template a process on this host cannot honour."""
     template = experiment.spec.trial_template
     if template is None or template.trial_spec is None:
         # That it must be there is the API's to say.
         return ()
     shape = shape_of(template.trial_spec, template.primary_container_name)
-    errors = list(problems_of(shape, template.primary_container_name, TRIAL_SPEC_PATH))
+    errors = tuple(problems_of(shape, template.primary_container_name, TRIAL_SPEC_PATH))
     if errors and errors[0].path == f"{TRIAL_SPEC_PATH}.kind":
-        return tuple(errors)
-    place, _ = _metrics_of(experiment.spec.metrics_collector_spec, shape, Path("/private"))
+        return errors
+    return (*errors, *metrics_problems(experiment, shape))
+
+
+def metrics_problems(experiment: Experiment, shape: JobShape) -> tuple[FieldError, ...]:
+    """What keeps the metrics files of trials apart from each other, given the pod that writes them."""
+    place, _ = metrics_of(experiment.spec.metrics_collector_spec, shape, Path("/private"))
     parallel = experiment.spec.parallel_trial_count
-    if place is not None and not place.is_private and parallel != 1:
-        errors.append(
-            FieldError(
-                _METRICS_PATH,
-                f"must be named in the trial's command, args or env when trials run at the same time, got "
-                f"{str(place.path)!r} with spec.parallelTrialCount {parallel}: on this host all of them "
-                f"would write the same file. Hand the path to the program (it becomes the trial's own), "
-                f"have it write to ${METRICS_FILE_VARIABLE}, or set spec.parallelTrialCount to 1",
-            )
-        )
-    return tuple(errors)
+    if place is None or place.is_private or parallel == 1:
+        return ()
+    return (
+        FieldError(
+            _METRICS_PATH,
+            f"must be named in the trial's command, args or env when trials run at the same time, got "
+            f"{str(place.path)!r} with spec.parallelTrialCount {parallel}: on this host all of them "
+            f"would write the same file. Hand the path to the program (it becomes the trial's own), "
+            f"have it write to ${METRICS_FILE_VARIABLE}, or set spec.parallelTrialCount to 1",
+        ),
+    )
 
 
-def job_of(trial: Trial, *, directory: Path, default_working_directory: Path) -> LocalJob:
-    """The process of a trial.
+def single_job_of(trial: Trial, *, directory: Path, default_working_directory: Path) -> LocalJob:
+    """The process of a trial that is a `batch/v1 Job`.
 
     Args:
         trial: with a run spec that is filled in.
@@ -122,10 +138,49 @@ def job_of(trial: Trial, *, directory: Path, default_working_directory: Path) ->
     errors = list(problems_of(shape, primary, "spec.runSpec"))
     if errors:
         raise InvalidResource(errors)
-    place, mover = _metrics_of(trial.spec.metrics_collector, shape, directory)
+    process = process_of(
+        trial, shape, directory=directory, default_working_directory=default_working_directory
+    )
+    grace = whole_number(shape.pod.get("terminationGracePeriodSeconds"))
+    backoff = whole_number(shape.spec.get("backoffLimit"))
+    return LocalJob(
+        argv=process.argv,
+        environment=process.environment,
+        working_directory=process.working_directory,
+        private_directories=process.private_directories,
+        metrics=process.metrics,
+        deadline_seconds=whole_number(shape.spec.get("activeDeadlineSeconds")),
+        attempt_deadline_seconds=whole_number(shape.pod.get("activeDeadlineSeconds")),
+        backoff_limit=DEFAULT_BACKOFF_LIMIT if backoff is None else backoff,
+        grace_seconds=None if grace is None else float(grace),
+        demand=demand_in(shape),
+    )
+
+
+def process_of(
+    trial: Trial,
+    shape: JobShape,
+    *,
+    directory: Path,
+    default_working_directory: Path,
+    told: Mapping[str, str] | None = None,
+) -> Process:
+    """The process of a pod.
+
+    Args:
+        trial: whose pod it is.
+        shape: the pod; it must have no problems.
+        directory: what keeps its private paths.
+        default_working_directory: as of `single_job_of`.
+        told: variables that an operator adds to those of the pod, over which they win.
+
+    Raises:
+        InvalidResource: a private path cannot be put in its place.
+    """
+    place, mover = metrics_of(trial.spec.metrics_collector, shape, directory)
     try:
         declared = _declared_environment(trial, shape, mover)
-        environment = {**_given_environment(trial, shape, place), **declared}
+        environment = {**_given_environment(trial, shape, place), **declared, **(told or {})}
         words = [
             mover.move(expand(word, environment))
             for section in ("command", "args")
@@ -134,29 +189,16 @@ def job_of(trial: Trial, *, directory: Path, default_working_directory: Path) ->
         working = mover.move(expand(shape.container.get("workingDir") or "", environment))
     except UnsafePath as error:
         raise InvalidResource([FieldError(f"spec.runSpec.{shape.container_path}", str(error))]) from error
-    grace = whole_number(shape.pod.get("terminationGracePeriodSeconds"))
-    backoff = whole_number(shape.spec.get("backoffLimit"))
-    return LocalJob(
+    return Process(
         argv=tuple(words),
         environment=environment,
         working_directory=default_working_directory / working,
         private_directories=tuple(_private_directories(shape, place, directory)),
-        deadline_seconds=whole_number(shape.spec.get("activeDeadlineSeconds")),
-        attempt_deadline_seconds=whole_number(shape.pod.get("activeDeadlineSeconds")),
-        backoff_limit=DEFAULT_BACKOFF_LIMIT if backoff is None else backoff,
-        grace_seconds=None if grace is None else float(grace),
         metrics=place,
-        demand=demand_in(shape),
     )
 
 
-def metrics_place(trial: Trial, directory: Path) -> MetricsPlace | None:
-    """Where the trial writes its metrics; None when its collector reads no file."""
-    shape = shape_of(trial.spec.run_spec, trial.spec.primary_container_name)
-    return _metrics_of(trial.spec.metrics_collector, shape, directory)[0]
-
-
-def _metrics_of(
+def metrics_of(
     collector: MetricsCollectorSpec | None, shape: JobShape, directory: Path
 ) -> tuple[MetricsPlace | None, PathMover]:
     """Where metrics go, and the mover of all private paths of the job."""

@@ -8,7 +8,7 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from katibpy.errors import InvalidResource, RunnerError
 from katibpy.runners import outcome as ends
 from katibpy.runners.alarms import Alarm
 from katibpy.runners.attempt import Attempt
-from katibpy.runners.executables import CommandNotFound, find_executable
+from katibpy.runners.execution import CannotStart, Launch
 from katibpy.runners.local_host import Host
-from katibpy.runners.local_job import LocalJob, job_of
+from katibpy.runners.local_job import LocalJob
 from katibpy.runners.outcome import Outcome
 from katibpy.runners.process_group import End, ProcessGroup
 from katibpy.runners.slots import Ticket
@@ -167,9 +167,7 @@ class LocalRun:
 
     def _go_through_attempts(self) -> None:
         try:
-            self._job = job = job_of(
-                self.trial, directory=self.directory, default_working_directory=self._host.working_directory
-            )
+            self._job = job = self._host.execution.job_of(self.trial, self.directory)
         except InvalidResource as error:
             self._end(ends.INVALID_JOB, str(error), failed=0)
             return
@@ -177,6 +175,7 @@ class LocalRun:
             attempt = self._attempt(number)
             processes = self._found(attempt) if attempt.was_started() else self._spawned(attempt, job, number)
             end, is_overdue = self._watch(processes, job, number)
+            end = replace(end, excess=self._host.execution.end(attempt.directory) or end.excess)
             self._host.sweeper.add(str(attempt.directory), is_urgent=end.has_stragglers)
             failure = self._conclude(end, job, number, is_overdue=is_overdue)
             delay = self._host.retry_delay_seconds * 2.0 ** min(number - 1, 30)
@@ -228,35 +227,30 @@ class LocalRun:
 
     def _spawned(self, attempt: Attempt, job: LocalJob, number: int) -> ProcessGroup:
         environment = {"PYTHONUNBUFFERED": "1", **self._host.environment, "PATH": self._host.search_path}
-        environment |= job.environment
         failed = number - 1
-        if not job.working_directory.is_dir():
-            message = (
-                f"the working directory {job.working_directory} does not exist; make it, or change workingDir"
-            )
-            self._end(ends.START_FAILED, message, failed=failed + 1)
-            raise _Over
         try:
-            program = find_executable(
-                job.argv[0], search_path=environment["PATH"], working_directory=job.working_directory
-            )
-        except CommandNotFound as error:
-            self._end(ends.COMMAND_NOT_FOUND, str(error), failed=failed + 1)
+            self._host.execution.inspect(job, environment)
+            self._queue_up(job, failed)
+            environment |= self._host.slots.environment(job.demand, self._ticket)
+            environment[ATTEMPT_VARIABLE] = str(attempt.directory)
+            return self._persist(attempt, job, environment)
+        except CannotStart as error:
+            self._end(error.reason, str(error), failed=failed + 1)
             raise _Over from error
-        self._queue_up(job, failed)
-        environment |= {**self._host.slots.environment(job.demand, self._ticket), **job.environment}
-        environment[ATTEMPT_VARIABLE] = str(attempt.directory)
-        job = replace(job, argv=(program, *job.argv[1:]), environment=environment)
+        except (OSError, ValueError) as error:
+            self._end(ends.START_FAILED, f"the process could not be started: {error}", failed=failed + 1)
+            raise _Over from error
+
+    def _persist(self, attempt: Attempt, job: LocalJob, environment: Mapping[str, str]) -> ProcessGroup:
+        """Spawns the attempt, again and again while the host is too busy for another process."""
         patience = self._host.clock.monotonic() + _BUSY_PATIENCE_SECONDS
         while True:
             try:
-                return self._spawn(attempt, job)
-            except (OSError, ValueError) as error:
-                is_busy = isinstance(error, OSError) and error.errno in _BUSY_HOST
-                if not is_busy or self._host.clock.monotonic() > patience:
-                    message = f"the process could not be started: {error}"
-                    self._end(ends.START_FAILED, message, failed=failed + 1)
-                    raise _Over from error
+                launch = self._host.execution.launch(job, environment, attempt.directory)
+                return self._spawn(attempt, launch, job.demand.memory_limit)
+            except OSError as error:
+                if error.errno not in _BUSY_HOST or self._host.clock.monotonic() > patience:
+                    raise
                 message = f"this host cannot start a process now: {error}"
                 self._show(ends.waiting_state(self.trial, "HostBusy", message))
                 self._wake.wait(_BUSY_RETRY_SECONDS)
@@ -275,11 +269,9 @@ class LocalRun:
             show=lambda why: self._show(ends.waiting_state(self.trial, why.reason, why.message)),
         )
 
-    def _spawn(self, attempt: Attempt, job: LocalJob) -> ProcessGroup:
-        for path in job.private_directories:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        limit = None if self._ending else job.demand.memory_limit
-        argv = self._host.memory.entering(job.argv, attempt, limit)
+    def _spawn(self, attempt: Attempt, launch: Launch, memory_limit: int | None) -> ProcessGroup:
+        limit = None if self._ending else memory_limit
+        argv = self._host.memory.entering(launch.argv, attempt, limit)
         with self._lock:
             descriptor = None if self._ending or self._is_abandoned else attempt.acquire()
             if descriptor is not None:
@@ -288,8 +280,8 @@ class LocalRun:
                         argv,
                         lock=descriptor,
                         output=self.output_path,
-                        working_directory=job.working_directory,
-                        environment=job.environment,
+                        working_directory=launch.working_directory,
+                        environment=launch.environment,
                         inherited=() if self._ticket is None else (self._ticket.descriptor,),
                     )
                 finally:
@@ -339,6 +331,8 @@ class LocalRun:
             self.is_withdrawn = True
             raise _Over
         found = verdict_on(end, job, number=number, ending=self._ending, is_overdue=is_overdue)
+        if not found.is_good and (part := self._host.execution.explain(self._attempt(number).directory)):
+            found = replace(found, message=f"{part}: {found.message}")
         if found.is_final:
             code, at = (end.exit.code, end.exit.ended_at) if end.exit is not None else (None, None)
             self._end(found.reason, found.message, failed=found.failed, code=code, at=at)

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from katibpy.api.model import format_time
 from katibpy.api.trial import Trial
 from katibpy.core.runs import RunPhase, RunState
+from katibpy.runners.gang.kinds import gang_kind_of
+from katibpy.runners.gang.status import ended_status, running_status
 
 COMPLETED = "Completed"
 FAILED = "ProcessFailed"
@@ -88,6 +91,19 @@ class Outcome:
 
     def state(self, trial: Trial) -> RunState:
         """The ended run."""
+        job = trial.spec.run_spec
+        status = self._job_status() if gang_kind_of(job) is None else self._gang_status(job)
+        return RunState(
+            phase=RunPhase.ENDED,
+            resource={**job, "status": status},
+            reason=self.reason,
+            message=self.message,
+            exit_code=self.exit_code,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+        )
+
+    def _job_status(self) -> dict[str, Any]:
         status: dict[str, Any] = {"failed": self.failed} if self.failed else {}
         if self.started_at is not None:
             status["startTime"] = _stamp(self.started_at)
@@ -100,14 +116,16 @@ class Outcome:
             status["conditions"] = [
                 self._condition("Failed", BACKOFF_LIMIT_EXCEEDED if is_exit else self.reason)
             ]
-        return RunState(
-            phase=RunPhase.ENDED,
-            resource={**trial.spec.run_spec, "status": status},
+        return status
+
+    def _gang_status(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        return ended_status(
+            job,
+            None if self.started_at is None else _stamp(self.started_at),
+            _stamp(self.ended_at),
+            succeeded=None if self.reason == STOPPED else self.reason == COMPLETED,
             reason=self.reason,
             message=self.message,
-            exit_code=self.exit_code,
-            started_at=self.started_at,
-            ended_at=self.ended_at,
         )
 
     def _condition(self, kind: str, reason: str) -> dict[str, str]:
@@ -138,13 +156,17 @@ def running_state(
     trial: Trial, *, started_at: datetime, failed: int, is_between: bool, message: str
 ) -> RunState:
     """A run whose process is alive, or waits to be tried again when `is_between`."""
-    active = 0 if is_between else 1
-    status = {"active": active, "ready": active, "startTime": _stamp(started_at)}
-    if failed:
-        status["failed"] = failed
+    job = trial.spec.run_spec
+    if gang_kind_of(job) is not None:
+        status = running_status(job, _stamp(started_at), is_between=is_between)
+    else:
+        active = 0 if is_between else 1
+        status = {"active": active, "ready": active, "startTime": _stamp(started_at)}
+        if failed:
+            status["failed"] = failed
     return RunState(
         phase=RunPhase.RUNNING,
-        resource={**trial.spec.run_spec, "status": status},
+        resource={**job, "status": status},
         reason="BackOff" if is_between else "",
         message=message,
         started_at=started_at,

@@ -31,6 +31,11 @@ class Verdict:
     failed: int
     is_final: bool = True
 
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing went wrong: it has done its work, or was not to."""
+        return self.reason in (COMPLETED, STOPPED)
+
 
 def verdict_on(end: End, job: LocalJob, *, number: int, ending: str, is_overdue: bool) -> Verdict:
     """Judges one attempt.
@@ -59,7 +64,8 @@ def verdict_on(end: End, job: LocalJob, *, number: int, ending: str, is_overdue:
         limit = job.attempt_deadline_seconds
         reason = DEADLINE_EXCEEDED
         message = f"it ran longer than the pod's activeDeadlineSeconds ({limit}) and was ended"
-    if number <= job.backoff_limit:
+    is_retried = code is None or code >= job.least_retried_code
+    if number <= job.backoff_limit and is_retried:
         return Verdict(reason, message, number, is_final=False)
     if number > 1:
         message += f"; it was tried {number} times (backoffLimit {job.backoff_limit})"

@@ -14,7 +14,7 @@ from katibpy.api.experiment import (
     MetricsSource,
     TrialTemplate,
 )
-from katibpy.runners.local_job import check_runnable
+from katibpy.runners.host_processes import check_runnable
 
 JOB = "spec.trialTemplate.trialSpec"
 POD = f"{JOB}.spec.template.spec"
@@ -148,12 +148,12 @@ def test_everything_that_cannot_be_honoured_is_refused_by_name_at_once() -> None
 
 @pytest.mark.parametrize(
     ("kind", "version"),
-    [("PyTorchJob", "kubeflow.org/v1"), ("Job", "batch.volcano.sh/v1alpha1"), ("Pod", "v1")],
+    [("PyTorchJob", "kubeflow.org/v1beta1"), ("Job", "batch.volcano.sh/v1alpha1"), ("Pod", "v1")],
 )
 def test_another_kind_gives_one_clear_line(kind: str, version: str) -> None:
     found = refused({"apiVersion": version, "kind": kind, "spec": {"whatever": True}})
     assert list(found) == [f"{JOB}.kind"]
-    assert f"kind {kind} comes with another runner" in found[f"{JOB}.kind"]
+    assert f"got {kind} of {version}" in found[f"{JOB}.kind"]
 
 
 def test_a_missing_command_is_told_how_to_mend() -> None:

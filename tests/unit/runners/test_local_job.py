@@ -9,7 +9,7 @@ from katibpy.api.experiment import Collector, FileSystemPath, MetricsCollectorSp
 from katibpy.api.model import ObjectMeta
 from katibpy.api.trial import EXPERIMENT_LABEL, Trial, TrialSpec
 from katibpy.errors import InvalidResource
-from katibpy.runners.local_job import LocalJob, job_of
+from katibpy.runners.local_job import LocalJob, single_job_of
 
 DIRECTORY = Path("/state/t1")
 HERE = Path("/work")
@@ -41,7 +41,7 @@ def trial(
 
 
 def job_for(container: dict[str, Any], **options: Any) -> LocalJob:
-    return job_of(trial(container, **options), directory=DIRECTORY, default_working_directory=HERE)
+    return single_job_of(trial(container, **options), directory=DIRECTORY, default_working_directory=HERE)
 
 
 def test_command_and_args_are_one_vector() -> None:
