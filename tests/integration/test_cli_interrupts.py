@@ -41,7 +41,7 @@ def test_the_first_signal_stops_the_trials_and_tells_how_to_resume(
     resume = ended.stderr.splitlines()[-1]
     assert resume == f"resume with: katib run -o json {shlex.quote(str(file))}"
     assert processes_are_gone(katib.folder / "pids")
-    assert "Interrupted" in katib("get", "experiment", "tune").stdout
+    assert "Interrupted" in katib.ask("get", "experiment", "tune").stdout
 
     names = trial_names(katib)
     (katib.folder / "go").touch()

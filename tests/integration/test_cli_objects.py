@@ -247,14 +247,14 @@ def test_without_a_state_directory_it_says_what_to_do(tmp_path: Path, arguments:
 def test_deleting_without_a_run_removes_all_that_belongs_to_it(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     assert line("run", experiment_file(tmp_path), "-q").code == 0
-    first, *others = line("get", "trials", "-o", "name").stdout.split()
+    first, *others = line.ask("get", "trials", "-o", "name").stdout.split()
     deleted = line("delete", first)
     assert (deleted.code, deleted.stdout) == (0, f"trial {first.rpartition('/')[2]} deleted\n"), deleted
-    assert line("get", "trials", "-o", "name").stdout.split() == others
-    assert line("logs", first).code == 2
+    assert line.ask("get", "trials", "-o", "name").stdout.split() == others
+    assert line.ask("logs", first).code == 2
     assert line("delete", "experiment", "tune", "--yes").stdout == "experiment tune deleted\n"
     for kind in ("experiments", "trials", "suggestions"):
-        assert line("get", kind, "-o", "name").stdout == ""
+        assert line.ask("get", kind, "-o", "name").stdout == ""
     assert line("delete", "experiment", "tune").code == 2
 
 
@@ -262,10 +262,10 @@ def test_deleting_beside_a_run_stops_what_runs(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     with line.start("run", experiment_file(tmp_path, command=WAITS)) as running:
         line.wait(has_running_trials(2))
-        trial = line("get", "trials", "-o", "name").stdout.split()[0]
-        assert "loss=" in line("logs", trial).stdout
+        trial = line.ask("get", "trials", "-o", "name").stdout.split()[0]
+        assert "loss=" in line.ask("logs", trial).stdout
         assert line("delete", trial).code == 0
-        assert trial not in line("get", "trials", "-o", "name").stdout.split()
+        assert trial not in line.ask("get", "trials", "-o", "name").stdout.split()
         deleted = line("delete", "experiment", "tune")
         assert (deleted.code, deleted.stdout) == (0, "experiment tune deleted\n")
         ended = running.end()
@@ -278,7 +278,7 @@ def test_logs_are_followed_until_the_trial_ends(tmp_path: Path) -> None:
     file = experiment_file(tmp_path, command=WAITS, parallel=1, maximum=1, max_failed=1)
     with line.start("run", file) as running:
         line.wait(has_running_trials(1))
-        trial = line("get", "trials", "-o", "name").stdout.strip()
+        trial = line.ask("get", "trials", "-o", "name").stdout.strip()
         with line.start("logs", trial, "-f") as following:
             assert following.process.stdout is not None
             first = following.process.stdout.readline()

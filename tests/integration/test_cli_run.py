@@ -72,7 +72,7 @@ def test_a_failed_experiment_ends_with_1_and_tells_the_most_common_failure(katib
     assert ": no luck" in ended.stdout
     example = re.search(r"See: katib logs (\S+)", ended.stdout)
     assert example is not None
-    assert katib("logs", example[1]).stdout == "before\nno luck\n"
+    assert katib.ask("logs", example[1]).stdout == "before\nno luck\n"
 
 
 def test_failed_trials_do_not_make_a_failed_experiment(katib: CommandLine) -> None:
@@ -136,7 +136,7 @@ def test_a_second_run_names_the_process_that_has_the_state_directory(katib: Comm
         second = katib("run", file)
         assert (second.code, second.stdout) == (2, "")
         assert f"process {running.process.pid}" in second.stderr
-        assert katib("get", "trials").code == 0
+        assert katib.ask("get", "trials").code == 0
         (katib.folder / "go").touch()
         assert running.end().code == 0
 
@@ -165,7 +165,7 @@ def test_state_directory_and_namespace_come_from_options_and_environment(katib: 
     file = experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)
     assert katib("run", file, "-q", "-n", "team", KATIB_STATE_DIR="elsewhere").code == 0
     assert not (katib.folder / ".katib").exists()
-    listed = katib("get", "exp", "-A", "-o", "json", "--state-dir", "elsewhere")
+    listed = katib.ask("get", "exp", "-A", "-o", "json", "--state-dir", "elsewhere")
     (item,) = json.loads(listed.stdout)["items"]
     assert item["metadata"]["namespace"] == "team"
     assert isinstance(load_documents(json.dumps(item))[0].resource, Experiment)
