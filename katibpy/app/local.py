@@ -30,6 +30,7 @@ from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
+from katibpy.runners.gang.job import replica_log, replicas_with_logs
 from katibpy.runners.host_processes import check_runnable
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
 from katibpy.runners.slots import Slots, slots_for
@@ -84,9 +85,14 @@ class State:
         self.resources: ResourceStore = self._directory.resources
         self.observations: ObservationStore = self._directory.observations
 
-    def log_path(self, trial: Trial) -> Path:
-        """Where the trial's output goes; the file is there once it has started."""
-        return directory_of(trial, self._path / TRIALS_NAME) / OUTPUT_NAME
+    def log_path(self, trial: Trial, replica: str = "") -> Path:
+        """Where the output of the trial goes, or of one of its replicas; it is there once it has started."""
+        directory = directory_of(trial, self._path / TRIALS_NAME)
+        return replica_log(directory, replica) if replica else directory / OUTPUT_NAME
+
+    def replicas(self, trial: Trial) -> tuple[str, ...]:
+        """The replicas whose output is not the trial's own, as far as they have started."""
+        return replicas_with_logs(directory_of(trial, self._path / TRIALS_NAME))
 
     def close(self) -> None:
         """Closes the database."""

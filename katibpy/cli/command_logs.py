@@ -28,14 +28,18 @@ _POLL_SECONDS = 0.2
 @click.argument("name", callback=bare_name, metavar="TRIAL")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the trial has ended.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Begin with the last N lines.")
+@click.option("--replica", default="", metavar="NAME", help="One process of a distributed trial: worker-0.")
 @namespace_option
 @state_directory_option
 @verbose_option
-def logs(name: str, follow: bool, tail: int | None, namespace: str, state_dir: Path) -> None:
-    """Prints the standard output and standard error of a trial, byte by byte as it wrote them."""
+def logs(name: str, follow: bool, tail: int | None, replica: str, namespace: str, state_dir: Path) -> None:
+    """Prints the standard output and standard error of a trial, byte by byte as it wrote them.
+
+    Of a distributed trial it is the output of its primary process, and with --replica that of another.
+    """
     with opened(state_dir) as state:
         trial = found(state.resources, Trial, namespace, name)
-        path = _path(state, trial, is_waiting=follow)
+        path = _path(state, trial, replica, is_waiting=follow)
         if path is None:
             return
         with path.open("rb") as stream:
@@ -48,7 +52,7 @@ def logs(name: str, follow: bool, tail: int | None, namespace: str, state_dir: P
             _copy(stream)
 
 
-def _path(state: State, trial: Trial, *, is_waiting: bool) -> Path | None:
+def _path(state: State, trial: Trial, replica: str, *, is_waiting: bool) -> Path | None:
     """The file with the trial's output; None when the trial ended without one while it was waited for.
 
     Raises:
@@ -57,11 +61,14 @@ def _path(state: State, trial: Trial, *, is_waiting: bool) -> Path | None:
     has_waited = False
     while True:
         is_active = _is_active(state, trial)
-        path = state.log_path(trial)
+        path = state.log_path(trial, replica)
         if path.exists():
             return path
         if not is_active and has_waited:
             return None
+        if replica and (not is_active or state.log_path(trial).exists()):
+            known = ", ".join(state.replicas(trial)) or "none; its output is that of its one process"
+            raise Failure(f"trial {trial.metadata.name!r} has no replica {replica!r}, but {known}")
         if not is_active:
             raise Failure(f"trial {trial.metadata.name!r} left no output on this machine")
         if not is_waiting:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.paths import child_path
@@ -11,6 +12,8 @@ from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.errors import FieldError
 from katibpy.runners.demand import GPU_FRACTION_ANNOTATION, GPU_RESOURCE, SECTIONS, WHOLE, Demand
 from katibpy.runners.devices import DeviceSource
+from katibpy.runners.gang.job import gang_demand
+from katibpy.runners.gang.kinds import gang_kind_of
 from katibpy.runners.host_room import HostRoom
 from katibpy.runners.job_shape import JobShape, demand_in, fraction_path, shape_of
 
@@ -48,11 +51,22 @@ def check_capacity(experiment: Experiment, room: HostRoom, source: DeviceSource)
     template = experiment.spec.trial_template
     if template is None or template.trial_spec is None:
         return ()
-    shape = shape_of(template.trial_spec, template.primary_container_name)
+    demand, shape = _demand_of(template.trial_spec, template.primary_container_name)
     return tuple(
         FieldError(f"{TRIAL_SPEC_PATH}.{_path_of(resource, shape)}", message)
-        for resource, message in shortfalls(demand_in(shape), room, source)
+        for resource, message in shortfalls(demand, room, source)
     )
+
+
+def _demand_of(job: Mapping[str, Any], name: str) -> tuple[Demand, JobShape]:
+    """What the job asks for in all, and the pod whose fields are named when that is too much."""
+    kind = gang_kind_of(job)
+    if kind is None:
+        shape = shape_of(job, name)
+        return demand_in(shape), shape
+    shapes = [role.shape for role in kind.pods(job, name)]
+    most = max(shapes, key=lambda shape: bool(shape.container.get("resources")))
+    return gang_demand(job, kind, name), most
 
 
 def _path_of(resource: str, shape: JobShape) -> str:
@@ -65,5 +79,5 @@ def _path_of(resource: str, shape: JobShape) -> str:
             entries = (holder.get("resources") or {}).get(section) or {}
             # Of devices the limit is what counts.
             if resource in entries and (section == "limits" or resource != GPU_RESOURCE):
-                return child_path(f"{path}.resources.{section}", resource)
-    return child_path(f"{shape.container_path}.resources.limits", resource)
+                return child_path(f"{path}.{shape.resources_field}.{section}", resource)
+    return child_path(f"{shape.container_path}.{shape.resources_field}.limits", resource)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.template import TRIAL_SPEC_PATH
@@ -101,6 +102,12 @@ def replica_log(directory: Path, name: str) -> Path:
     return directory / f"replica-{name}.log"
 
 
+def replicas_with_logs(directory: Path) -> tuple[str, ...]:
+    """The replicas that have written such a file."""
+    found = (path.name for path in directory.glob("replica-*.log"))
+    return tuple(sorted(name.removeprefix("replica-").removesuffix(".log") for name in found))
+
+
 def gang_problems(experiment: Experiment, kind: GangKind) -> tuple[FieldError, ...]:
     """What of a job of this kind as trial template processes on this host cannot honour."""
     template = experiment.spec.trial_template
@@ -144,7 +151,7 @@ def gang_job_of(trial: Trial, kind: GangKind, *, directory: Path, default_workin
         backoff_limit=DEFAULT_BACKOFF_LIMIT if retries.backoff_limit is None else retries.backoff_limit,
         least_retried_code=retries.least_code,
         grace_seconds=float(max(graces)) if graces else None,
-        demand=total_demand([demand_in(replica.role.shape) for replica in replicas]),
+        demand=gang_demand(job, kind, name),
         trial=trial,
         kind=kind,
         replicas=replicas,
@@ -162,8 +169,10 @@ def primary_replica(trial: Trial, kind: GangKind) -> Replica | None:
     return _primary(replicas, trial.spec.primary_pod_labels) if replicas else None
 
 
-def total_demand(demands: Sequence[Demand]) -> Demand:
-    """What several processes ask for together; a share of a GPU is one for all of them."""
+def gang_demand(job: Mapping[str, Any], kind: GangKind, primary_container_name: str) -> Demand:
+    """What all pods of the job ask for together; a share of a GPU is one for all of them."""
+    pods = replicas_of(kind.pods(job, primary_container_name))
+    demands = [demand_in(pod.role.shape) for pod in pods]
     memory = [demand.memory_limit for demand in demands]
     return Demand(
         gpus=sum(demand.gpus for demand in demands if not demand.gpu_share),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from katibpy.errors import FieldError
+from katibpy.runners.demand import resource_problems
 from katibpy.runners.gang.replica_specs import ReplicaSpecs, Title
 from katibpy.runners.gang.roles import ADDRESS, Meeting, Replica, Role
 from katibpy.runners.job_fields import at_least, only, refused, taken, whole_number
@@ -113,6 +114,13 @@ def _mpi_files(job: Mapping[str, Any], replicas: Sequence[Replica]) -> Mapping[s
 
 
 def _mpi_problems(job: Mapping[str, Any], roles: Sequence[Role], path: str) -> Iterator[FieldError]:
+    if not roles:
+        yield FieldError(f"{path}.spec.mpiReplicaSpecs.Launcher", "must be given, since it calls mpirun")
+    for worker in MPI_JOB.pods(job, "")[len(roles) :]:
+        shape = worker.shape
+        yield from resource_problems(
+            shape.container.get("resources"), f"{path}.{shape.container_path}.resources"
+        )
     for role in roles:
         command = role.shape.container.get("command")
         program = command[0] if isinstance(command, list | tuple) and command else None

@@ -140,6 +140,10 @@ class ReplicaSpecs:
             )
         return tuple(found)
 
+    def pods(self, job: Mapping[str, Any], primary_container_name: str) -> tuple[Role, ...]:
+        """All that have replicas."""
+        return ReplicaSpecs.roles(self, job, primary_container_name)
+
     def retries(self, job: Mapping[str, Any]) -> Retries:
         """How often: never with restartPolicy Never, else as `backoffLimit` says."""
         spec = _mapping(job.get("spec"))

@@ -122,6 +122,10 @@ class GangKind(Protocol):
         """Its roles, the one with rank 0 first; those without replicas are left out."""
         ...
 
+    def pods(self, job: Mapping[str, Any], primary_container_name: str) -> tuple[Role, ...]:
+        """Roles whose pods ask for resources: all, also those whose work is done by another's process."""
+        ...
+
     def retries(self, job: Mapping[str, Any]) -> Retries:
         """How often and how long."""
         ...

@@ -84,6 +84,10 @@ class TrainJob:
         labels = {_JOB_LABEL: _NODE}
         return (Role(title=_NODE, count=count, shape=_shape(job), labels=labels, index_label=_INDEX_LABEL),)
 
+    def pods(self, job: Mapping[str, Any], primary_container_name: str) -> tuple[Role, ...]:
+        """The nodes."""
+        return self.roles(job, primary_container_name)
+
     def retries(self, job: Mapping[str, Any]) -> Retries:
         """As the Jobs that a TrainJob consists of."""
         return Retries(backoff_limit=None)
