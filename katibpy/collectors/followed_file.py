@@ -47,6 +47,28 @@ class FollowedFile:
             self.problem = f"cannot be read: {error.strerror}"
             return b""
 
+    @property
+    def position(self) -> int:
+        """Where the next piece begins."""
+        return self._position
+
+    @property
+    def descriptor(self) -> int | None:
+        """Of the file, while it is open."""
+        return self._descriptor
+
+    def open(self) -> bool:
+        """Opens the file when it is there, so that it can be read although it is deleted."""
+        return self._descriptor is not None or self._open()
+
+    def size(self) -> int:
+        """How long it is now; 0 while it is not open."""
+        return 0 if self._descriptor is None else os.fstat(self._descriptor).st_size
+
+    def skip_to(self, offset: int) -> None:
+        """Leaves out what lies before the offset."""
+        self._position = offset
+
     def close(self) -> None:
         """Closes it; reading on opens it anew."""
         if self._descriptor is not None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from katibpy.api.trial import Trial
 from katibpy.collectors.catalog import Row, parser_for, row_of
 from katibpy.collectors.followed_file import FollowedFile
+from katibpy.collectors.output_cap import OutputCap
 from katibpy.collectors.parser import Parser
+from katibpy.collectors.reading import Reading
 from katibpy.core.records import ObservedValue
 from katibpy.core.runs import CollectionState
 from katibpy.errors import StoreError, Unsupported
@@ -38,7 +40,15 @@ class Following:
         notified_at: when listeners were last told.
     """
 
-    def __init__(self, trial: Trial, outputs: TrialOutputs | None, *, store: ObservationStore) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        outputs: TrialOutputs | None,
+        *,
+        store: ObservationStore,
+        output_limit: int | None = None,
+    ) -> None:
+        """Begins with the outputs; keeps standard output to so many bytes on the disk."""
         self.trial = trial
         self.due = 0.0
         self.state = CollectionState(is_attached=True)
@@ -56,7 +66,9 @@ class Following:
         self._parser: Parser | None = None
         self._row: Row | None = None
         self._output: FollowedFile | None = None
-        self._source: FollowedFile | None = None
+        self._cap: OutputCap | None = None
+        self._reading: Reading | None = None
+        self._output_limit = output_limit
         self._note(self._prepare(outputs))
 
     def step(self, now: float, *, arrived: float) -> None:
@@ -77,6 +89,7 @@ class Following:
             self.due = now + min(BUSY_SECONDS * 2.0 ** min(self._failures, 30), _LONGEST_RETRY_SECONDS)
             return
         self._failures = 0
+        self._cut()
         if self._is_read:
             self._conclude()
             self.due = float("inf")
@@ -96,6 +109,8 @@ class Following:
         if outputs is None:
             return "the run's output is not on this machine"
         self._output = FollowedFile(outputs.stdout)
+        if self._output_limit is not None:
+            self._cap = OutputCap(outputs.stdout, limit=self._output_limit)
         try:
             self._row = row_of(spec)
             metrics = (objective.objective_metric_name, *objective.additional_metric_names)
@@ -103,30 +118,41 @@ class Following:
         except Unsupported as error:
             return str(error)
         if not self._row.reads_file:
-            self._source = self._output
+            self._reading = Reading(self._output, self._parser, cap=self._cap)
         elif outputs.metrics_path is None:
             return "the run has no metrics file"
         else:
-            self._source = FollowedFile(outputs.metrics_path, offset=outputs.metrics_offset)
+            source = FollowedFile(outputs.metrics_path, offset=outputs.metrics_offset)
+            self._reading = Reading(source, self._parser, cap=None)
         return ""
+
+    @property
+    def _source(self) -> FollowedFile | None:
+        return None if self._reading is None else self._reading.source
 
     def _read(self, arrived: float) -> int:
         """Takes in the next piece; its length."""
-        if self._source is None or self._parser is None or self._is_read:
-            return 0
-        if self._output is not None and self._output is not self._source:
+        if self._output is not None:
             # Opened early: a trial may delete it before its last lines are asked for.
-            self._output.tail(0)
-        piece = self._source.read(PIECE)
-        if self._source.was_restarted:
-            self._pending += self._parser.end(arrived=arrived)
-        self._pending += self._parser.feed(piece, arrived=arrived)
-        return len(piece)
+            self._output.open()
+        if self._reading is None or self._is_read:
+            return 0
+        length, values = self._reading.step(PIECE, arrived=arrived)
+        self._pending += values
+        return length
 
     def _finish_reading(self, arrived: float) -> None:
-        if self._parser is not None:
-            self._pending += self._parser.end(arrived=arrived)
+        if self._reading is not None:
+            self._pending += self._reading.end(arrived=arrived)
         self._is_read = True
+
+    def _cut(self) -> None:
+        """Drops what is too much of the output; no value is pending."""
+        if self._reading is not None:
+            self._reading.stored()
+        if self._cap is not None and self._output is not None and self._output is not self._source:
+            # Nobody reads it: it may be cut anywhere.
+            self._cap.cut(self._output)
 
     def _ship(self) -> bool:
         try:
@@ -149,6 +175,8 @@ class Following:
     def _conclude(self) -> None:
         tail = self._output.tail(_TAIL) if self._output is not None else b""
         seen = self._parser.seen_names if self._parser is not None else ()
+        if self._cap is not None and self._output is not None and self._output.descriptor is not None:
+            self._cap.compact(self._output.descriptor)
         self.state = CollectionState(
             is_attached=True,
             is_drained=True,

@@ -23,14 +23,23 @@ class LocalCollector:
 
     A file is looked at every 50 ms while it grows and less and less often, down to every 500 ms, while it
     does not; when its run ends it is read at once. Values are numbered by their order in the file and stored
-    under that number, so that a collector that begins anew stores nothing twice.
+    under that number, so that a collector that begins anew stores nothing twice. What has been read of an
+    output that grows too large is cut in the middle, see `output_cap`.
 
     `_changed` guards the table, the closing list and the ending flags; it is not held while files are
     read or values are stored.
     """
 
-    def __init__(self, store: ObservationStore, *, clock: Clock) -> None:
+    def __init__(self, store: ObservationStore, *, clock: Clock, output_limit: int | None = None) -> None:
+        """Opens nothing yet.
+
+        Args:
+            store: gets the values.
+            clock: the real time.
+            output_limit: bytes of the disk that the standard output of one trial may take.
+        """
         self._store = store
+        self._output_limit = output_limit
         self._clock = clock
         self._changed = threading.Condition()
         self._followed: dict[str, Following] = {}
@@ -45,7 +54,9 @@ class LocalCollector:
         with self._changed:
             if uid in self._followed or self._is_closed:
                 return
-            self._followed[uid] = Following(trial, outputs, store=self._store)
+            self._followed[uid] = Following(
+                trial, outputs, store=self._store, output_limit=self._output_limit
+            )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._follow, name="katib-collector", daemon=True)
                 self._thread.start()
