@@ -150,14 +150,12 @@ def test_unknown_fields_are_refused_unless_allowed(tmp_path: Path) -> None:
 
 def test_what_this_machine_cannot_run_is_refused_only_for_this_machine(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
-    file.write_text(
-        experiment_text()
-        .replace("apiVersion: batch/v1", "apiVersion: kubeflow.org/v1")
-        .replace("kind: Job", "kind: PyTorchJob")
-    )
+    conditions = "successCondition: status.done\n    failureCondition: status.broken\n    trialSpec:"
+    text = experiment_text().replace("trialSpec:", conditions).replace("batch/v1", "example.com/v1")
+    file.write_text(text.replace("kind: Job", "kind: NobodysJob"))
     ended = validate(file)
     assert ended.exit_code == 2
-    assert "PyTorchJob" in ended.stderr
+    assert "NobodysJob" in ended.stderr
     assert "katib validate --for any" in ended.stderr
     assert validate(file, "--for", "any").exit_code == 0
 
