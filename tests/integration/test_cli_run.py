@@ -165,7 +165,7 @@ def test_state_directory_and_namespace_come_from_options_and_environment(katib: 
     file = experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)
     assert katib("run", file, "-q", "-n", "team", KATIB_STATE_DIR="elsewhere").code == 0
     assert not (katib.folder / ".katib").exists()
-    listed = katib.ask("get", "exp", "-A", "-o", "json", "--state-dir", "elsewhere")
+    listed = katib.ask("get", "exp", "-A", "-o", "json", "--state-dir", str(katib.folder / "elsewhere"))
     (item,) = json.loads(listed.stdout)["items"]
     assert item["metadata"]["namespace"] == "team"
     assert isinstance(load_documents(json.dumps(item))[0].resource, Experiment)
