@@ -170,7 +170,7 @@ def _may_follow(error: FieldError, known: FieldError) -> bool:
         return True
     # A misspelt name leaves a gap beside it.
     around = parent_path(known.path)
-    if not is_within(error.path, around):
+    if not is_within(error.path, around) or "got nothing" not in error.message:
         return False
     missing, misspelt = first_step(error.path, around), first_step(known.path, around)
     return nearest(misspelt, [missing]) is not None
