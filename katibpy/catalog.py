@@ -62,7 +62,7 @@ ALGORITHMS = Kind(
     module="suggestion_services.catalog",
     group="katibpy.algorithms",
     planned=frozenset(
-        ("multivariate-tpe", "cmaes", "bayesianoptimization", "hyperband", "pbt", "enas", "darts")
+        ("cmaes", "bayesianoptimization", "hyperband", "pbt", "enas", "darts")
     ),
 )
 STOPPING = Kind(

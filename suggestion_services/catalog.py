@@ -25,4 +25,9 @@ ROWS = (
         "suggestion_services.tpe:Tpe",
         summary="model-based; a good default from 20 trials on, for any kinds of parameter",
     ),
+    Row(
+        "multivariate-tpe",
+        "suggestion_services.multivariate_tpe:MultivariateTpe",
+        summary="tpe that always models the parameters together, by Katib's name for it",
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,11 +34,15 @@ class Tpe(Algorithm):
 
     name = "tpe"
     summary = "model-based; a good default from 20 trials on, for any kinds of parameter"
-    Settings = TpeSettings
+    Settings: ClassVar[type[Any]] = TpeSettings
     learns = True
 
     def __init__(self) -> None:
         self._cache: TrialCache | None = None
+
+    def sampler_settings(self, problem: Problem) -> TpeSettings:
+        """What the sampler is told, from the settings that the user wrote."""
+        return parse_settings(TpeSettings, problem.settings)
 
     def suggest(
         self,
@@ -66,7 +70,7 @@ class Tpe(Algorithm):
         constants = translated.constants
         sampler = HistorySampler(
             translated,
-            parse_settings(TpeSettings, problem.settings),
+            self.sampler_settings(problem),
             seed=int(rng.integers(_SEEDS)),
             is_seen=None if space.cardinality is None else is_seen,
         )

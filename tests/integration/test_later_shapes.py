@@ -72,7 +72,6 @@ COLLECTORS: Mapping[str, Mapping[str, Any]] = {
     "Push": {},
 }
 ALGORITHMS: Mapping[str, Mapping[str, str]] = {
-    "multivariate-tpe": {"n_startup_trials": "5"},
     "cmaes": {"restart_strategy": "ipop", "sigma": "0.1"},
     "bayesianoptimization": {"random_state": "10"},
     "hyperband": {"resource_name": "x", "eta": "2", "r_l": "2"},
