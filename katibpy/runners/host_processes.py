@@ -14,6 +14,7 @@ from katibpy.runners.devices import VISIBLE_VARIABLE
 from katibpy.runners.executables import CommandNotFound, find_executable
 from katibpy.runners.execution import CannotStart, Launch
 from katibpy.runners.free_ports import FreePorts
+from katibpy.runners.fresh_directory import renew
 from katibpy.runners.gang.job import (
     GangJob,
     ReplicaProcess,
@@ -161,6 +162,8 @@ def _shares(processes: tuple[ReplicaProcess, ...], visible: str | None) -> list[
 
 
 def _make(process: Process) -> None:
+    for path in process.fresh_directories:
+        renew(path, keep=None if process.metrics is None else process.metrics.path)
     for path in process.private_directories:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -21,6 +21,7 @@ from katibpy.runners.demand import (
 from katibpy.runners.devices import VISIBLE_VARIABLE
 from katibpy.runners.job_fields import ENVIRONMENT_NAME, is_open, unfit
 
+SHARED_MEMORY = "/dev/shm"
 JOB_API_VERSION = "batch/v1"
 JOB_KIND = "Job"
 KINDS_HERE = (
@@ -150,12 +151,16 @@ def container_problems(shape: JobShape, primary_container_name: str, path: str) 
 def empty_directories(shape: JobShape) -> dict[str, str]:
     """Mount path to the path, below the trial's volumes, that stands for it.
 
-    A mount of a directory that this host has anyway (`/dev/shm`, `/tmp`) is not among them.
+    A mount of a directory that this host has anyway (`/tmp`) and that nothing in the job names is not among
+    them: a program that knows the path by itself uses the host's. Neither is shared memory.
     """
+    mentioned = "\n".join(texts_of(shape))
     found: dict[str, str] = {}
     for mount in map(_mapping, _sequence(shape.container.get("volumeMounts"))):
         mount_path, name = mount.get("mountPath"), mount.get("name")
-        if isinstance(mount_path, str) and isinstance(name, str) and not os.path.isdir(mount_path):
+        if not isinstance(mount_path, str) or not isinstance(name, str) or mount_path == SHARED_MEMORY:
+            continue
+        if mount_path in mentioned or not os.path.isdir(mount_path):
             found[mount_path] = os.path.join(name, str(mount.get("subPath") or ""))
     return found
 

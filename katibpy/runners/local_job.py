@@ -61,6 +61,7 @@ class Process:
         environment: what the pod declares, over what every trial gets.
         working_directory: where it runs.
         private_directories: to be made before it starts.
+        fresh_directories: those of them that are emptied before every attempt.
         metrics: where it writes its metrics, when a collector reads a file.
     """
 
@@ -68,6 +69,7 @@ class Process:
     environment: Mapping[str, str]
     working_directory: Path
     private_directories: tuple[Path, ...] = ()
+    fresh_directories: tuple[Path, ...] = ()
     metrics: MetricsPlace | None = None
 
 
@@ -148,6 +150,7 @@ def single_job_of(trial: Trial, *, directory: Path, default_working_directory: P
         environment=process.environment,
         working_directory=process.working_directory,
         private_directories=process.private_directories,
+        fresh_directories=process.fresh_directories,
         metrics=process.metrics,
         deadline_seconds=whole_number(shape.spec.get("activeDeadlineSeconds")),
         attempt_deadline_seconds=whole_number(shape.pod.get("activeDeadlineSeconds")),
@@ -194,6 +197,10 @@ def process_of(
         environment=environment,
         working_directory=default_working_directory / working,
         private_directories=tuple(_private_directories(shape, place, directory)),
+        # A pod that restarts its container keeps its volumes; otherwise the next attempt is another pod.
+        fresh_directories=()
+        if shape.pod.get("restartPolicy") == "OnFailure"
+        else tuple(_volumes(shape, directory)),
         metrics=place,
     )
 
@@ -242,10 +249,14 @@ def _metrics_moves(
 
 
 def _private_directories(shape: JobShape, place: MetricsPlace | None, directory: Path) -> Iterator[Path]:
-    for volume in empty_directories(shape).values():
-        yield directory / "volumes" / volume
+    yield from _volumes(shape, directory)
     if place is not None and place.is_private:
         yield place.path if place.is_directory else place.path.parent
+
+
+def _volumes(shape: JobShape, directory: Path) -> Iterator[Path]:
+    for volume in empty_directories(shape).values():
+        yield directory / "volumes" / volume
 
 
 def _given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None) -> dict[str, str]:

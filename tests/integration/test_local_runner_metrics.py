@@ -195,3 +195,55 @@ def test_a_trial_without_its_metrics_file_is_told_where_it_should_have_been(benc
     state = bench.end(trial)
     assert f"({DEFAULT_FILE} of the template) was never written" in state.problem
     assert state.last_lines == ("done",)
+
+
+@pytest.mark.parametrize(("policy", "found"), [("Never", "f\n" * 3), ("OnFailure", "f\nf\nf\nf\nf\nf\n")])
+def test_an_empty_directory_is_fresh_for_every_pod(bench: Bench, policy: str, found: str) -> None:
+    script = 'echo x > /scratch/f"$(ls /scratch | wc -l)"; ls /scratch | sed "s/[0-9]//"; exit 1'
+    trial = make_trial(
+        "again",
+        {
+            "command": ["sh", "-c", script],
+            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+        },
+        volumes=[{"name": "scratch", "emptyDir": {}}],
+        restartPolicy=policy,
+    )
+    trial.spec.run_spec["spec"]["backoffLimit"] = 2
+    bench.begin(trial)
+    bench.end(trial)
+    assert bench.runner.outputs(trial).stdout.read_text() == found
+
+
+def test_metrics_in_an_empty_directory_are_those_of_all_attempts(bench: Bench) -> None:
+    script = f"echo loss=$(cat {DEFAULT_FILE} | wc -l) >> {DEFAULT_FILE}; touch /var/log/katib/x; exit 1"
+    trial = make_trial(
+        "again",
+        {
+            "command": ["sh", "-c", script],
+            "volumeMounts": [{"name": "logs", "mountPath": "/var/log/katib"}],
+        },
+        path=DEFAULT_FILE,
+        volumes=[{"name": "logs", "emptyDir": {}}],
+    )
+    trial.spec.run_spec["spec"]["backoffLimit"] = 2
+    bench.begin(trial)
+    bench.end(trial)
+    assert bench.texts(trial) == ["0", "1", "2"]
+
+
+def test_an_empty_directory_hides_what_this_host_has_at_its_path(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "of-the-host").touch()
+    trial = make_trial(
+        "hidden",
+        {
+            "command": ["sh", "-c", 'ls "$0"; touch "$0/of-the-trial"', str(tmp_path / "data")],
+            "volumeMounts": [{"name": "data", "mountPath": str(tmp_path / "data")}],
+        },
+        volumes=[{"name": "data", "emptyDir": {}}],
+    )
+    bench.begin(trial)
+    bench.end(trial)
+    assert bench.runner.outputs(trial).stdout.read_text() == ""
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["of-the-host"]
