@@ -57,8 +57,10 @@ class MemoryGroup:
 
     def remove(self) -> None:
         """Ends what is left in it, and takes it away."""
+        kill = self.path / "cgroup.kill"
         with contextlib.suppress(OSError):
-            (self.path / "cgroup.kill").write_text("1", encoding="ascii")
+            if kill.exists():
+                kill.write_text("1", encoding="ascii")
         for _ in range(_REMOVAL_TRIES):
             try:
                 self.path.rmdir()

@@ -61,8 +61,9 @@ class DeviceSource(Protocol):
 class FixedDevices:
     """Devices that are known beforehand, and nobody else's: for tests, and where the driver is silent."""
 
-    def __init__(self, devices: Sequence[Device] = ()) -> None:
+    def __init__(self, devices: Sequence[Device] = (), *, absence: str = "") -> None:
         self._devices = tuple(devices)
+        self._absence = absence
 
     def devices(self) -> tuple[Device, ...]:
         """See `DeviceSource.devices`."""
@@ -73,8 +74,8 @@ class FixedDevices:
         return ()
 
     def absence(self) -> str:
-        """Nothing to say."""
-        return ""
+        """What was said beforehand."""
+        return self._absence
 
 
 class ChosenDevices:

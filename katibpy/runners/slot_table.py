@@ -133,8 +133,9 @@ class LockedTable:
 class SlotTable:
     """The table of this machine. Its methods may be called from any thread."""
 
-    def __init__(self, directory: Path | None = None) -> None:
-        """Takes the directory, which is made when it is first needed."""
+    def __init__(self, directory: Path | None = None, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        """Takes the directory, which is made when it is first needed, and how long to try to lock it."""
+        self._patience_seconds = patience_seconds
         self.directory = directory or Path(os.environ.get(DIRECTORY_VARIABLE) or DEFAULT_DIRECTORY)
 
     @contextlib.contextmanager
@@ -144,7 +145,7 @@ class SlotTable:
         Raises:
             RunnerError: the directory cannot be used, or somebody keeps it locked.
         """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while (descriptor := self._lock()) is None:
             if time.monotonic() > deadline:
                 raise RunnerError(

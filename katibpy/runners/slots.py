@@ -264,7 +264,7 @@ def slots_for(gpus: str, environment: Mapping[str, str], *, table: SlotTable | N
     if words in ([AUTO], [""]):
         return Slots(VisibleDevices(NvmlDevices(), environment), table=table)
     if words == [NONE]:
-        return Slots(table=table)
+        return Slots(FixedDevices(absence="to hand out (--gpus none)"), table=table)
     return Slots(ChosenDevices(NvmlDevices(), words), table=table)
 
 
