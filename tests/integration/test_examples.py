@@ -42,6 +42,10 @@ def _soon_past_its_random_start(spec: dict[str, Any]) -> None:
     spec["algorithm"]["algorithmSettings"][0] = {"name": "n_startup_trials", "value": "2"}
 
 
+def _one_trial(spec: dict[str, Any]) -> None:
+    spec["maxTrialCount"] = 1
+
+
 def _two_trials(spec: dict[str, Any]) -> None:
     spec["maxTrialCount"] = 2
 
@@ -78,6 +82,7 @@ EXPECTED = {
     "file-text": Expected((0.6, 1.0)),
     "goal-reached": Expected((0.3, 1.0), _soon_at_its_goal, trials=None, reason="ExperimentGoalReached"),
     "metric-strategies": Expected((0.8, 1.0), metric="latest"),
+    "pytorch-ddp": Expected((0.2, 1.0), _one_trial, trials=1),
     "resume-from-volume": Expected((0.8, 1.0)),
     "resume-long-running": Expected((0.6, 1.0)),
     "trial-metadata": Expected((0.4, 1.0)),

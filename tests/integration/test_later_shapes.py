@@ -13,7 +13,6 @@ from tests.integration.katib_command import Katib
 
 SHAPES = Path(__file__).with_name("shapes")
 POD = {"containers": [{"name": "main", "image": "busybox:1.36", "command": ["echo", "${trialParameters.x}"]}]}
-REPLICA = {"replicas": 1, "restartPolicy": "Never", "template": {"spec": POD}}
 OPERATION = {
     "operationType": "convolution",
     "parameters": [
@@ -26,20 +25,6 @@ SEARCHED_ARCHITECTURE = {
 }
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
-    "PyTorchJob": {
-        "apiVersion": "kubeflow.org/v1",
-        "spec": {"pytorchReplicaSpecs": {"Master": REPLICA, "Worker": REPLICA}},
-    },
-    "TFJob": {"apiVersion": "kubeflow.org/v1", "spec": {"tfReplicaSpecs": {"Worker": REPLICA}}},
-    "MPIJob": {"apiVersion": "kubeflow.org/v1", "spec": {"mpiReplicaSpecs": {"Launcher": REPLICA}}},
-    "XGBoostJob": {"apiVersion": "kubeflow.org/v1", "spec": {"xgbReplicaSpecs": {"Master": REPLICA}}},
-    "TrainJob": {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "spec": {
-            "runtimeRef": {"name": "torch-distributed"},
-            "trainer": {"command": ["echo", "${trialParameters.x}"], "numNodes": 2},
-        },
-    },
     "Workflow": {
         "apiVersion": "argoproj.io/v1alpha1",
         "spec": {
@@ -180,7 +165,7 @@ def test_early_stopping_is_refused(refusals: Mapping[str, Sequence[str]]) -> Non
 def test_one_that_is_refused_says_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
     katib = Katib(tmp_path / "state")
     file = tmp_path / "experiment.yaml"
-    file.write_text(yaml.safe_dump(_with_kind("PyTorchJob")), encoding="utf-8")
+    file.write_text(yaml.safe_dump(_with_kind("Workflow")), encoding="utf-8")
     ended = katib("run", file)
     assert (ended.code, ended.stdout) == (2, "")
     assert len(ended.stderr.splitlines()) == 1

@@ -103,7 +103,8 @@ class ReplicaSpecs:
                 yield from self._role_problems(section[title.text], title, f"{where}.{title.text}")
         roles = self.roles(job, primary_container_name)
         for role in roles:
-            yield from pod_problems(role.shape, primary_container_name, path)
+            # Only one of the roles has the primary container.
+            yield from pod_problems(role.shape, "", path)
         policies = {self._policy(spec, title.text) for title in self.titles if title.text in section}
         if len(policies) > 1:
             yield FieldError(

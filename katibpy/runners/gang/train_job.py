@@ -75,7 +75,7 @@ class TrainJob:
                     f"{where}.env[{index}].name",
                     f"must not be {entry['name']}, which the runtime sets; take it out",
                 )
-        yield from container_problems(_shape(job), primary_container_name, path)
+        yield from container_problems(_shape(job), "", path)
 
     def roles(self, job: Mapping[str, Any], primary_container_name: str) -> tuple[Role, ...]:
         """The nodes, all of which lead."""
