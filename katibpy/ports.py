@@ -268,7 +268,11 @@ class TrialRunner(Protocol):
         ...
 
     def subscribe(self, listener: Callable[[Key], None]) -> None:
-        """Calls the listener with a Trial's key whenever its run may have changed; from any thread."""
+        """Calls the listener with a Trial's key whenever its run may have changed; from any thread.
+
+        It is told at once of every run there is that holds something: the controller that had to release it
+        may have been killed.
+        """
         ...
 
     def close(self, *, stop_runs: bool) -> None:

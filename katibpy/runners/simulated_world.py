@@ -227,9 +227,12 @@ class SimulatedWorld:
                     self._active -= 1
 
     def listen(self, listener: Callable[[Key], None]) -> None:
-        """Calls the listener with a Trial's key when its run changed."""
+        """Calls the listener with a Trial's key when its run changed, and now for every run there is."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
+            keys = [run.trial.key for run in self._runs.values()]
+        for key in keys:
+            listener(key)
 
     def listen_to_reports(self, reader: Callable[[Trial], None]) -> None:
         """Calls the reader with a trial that wrote something."""

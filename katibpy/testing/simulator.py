@@ -28,7 +28,7 @@ from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.invariants import Snapshot
 from katibpy.core.phases import ExperimentPhase, experiment_phase
-from katibpy.errors import NotFound
+from katibpy.errors import KatibError, NotFound
 from katibpy.launchers.in_process import DirectGateway
 from katibpy.ports import SuggestionGateway
 from katibpy.runners.simulated import SimulatedCollector, SimulatedRunner
@@ -205,8 +205,8 @@ class Simulation:
             try:
                 controller = self._new_controller()
                 controller.resync()
-            except SimulatedCrash:
-                continue
+            except (SimulatedCrash, KatibError):
+                continue  # whoever starts the program starts it again
             return controller
 
     def _new_controller(self) -> Controller:
