@@ -24,7 +24,7 @@ class OptimalHyperparameters(OptimalTrial):
     """
 
     _parameters: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _metrics: dict[str, float | str] = PrivateAttr(default_factory=dict)
+    _texts: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -34,10 +34,10 @@ class OptimalHyperparameters(OptimalTrial):
     @property
     def metrics(self) -> dict[str, float | str]:
         """The metrics by name, the objective first."""
-        return dict(self._metrics)
+        return {name: _number_or_text(text) for name, text in self._texts.items()}
 
     def __str__(self) -> str:
-        metrics = " ".join(f"{name}={short_number(str(value))}" for name, value in self._metrics.items())
+        metrics = " ".join(f"{name}={short_number(text)}" for name, text in self._texts.items())
         return f"{metrics} with {assignments(self.parameter_assignments)}"
 
 
@@ -63,9 +63,8 @@ def optimal_hyperparameters(
         each.name: _typed(each.value, kinds.get(each.name, ""), choices.get(each.name, {}))
         for each in best.parameter_assignments
     }
-    found._metrics = {
-        metric.name: _number_or_text(picked(metric, experiment.spec.objective))
-        for metric in best.observation.metrics
+    found._texts = {
+        metric.name: picked(metric, experiment.spec.objective) for metric in best.observation.metrics
     }
     return found
 

@@ -11,6 +11,7 @@ from katibpy.api.status_conditions import find_condition, has_condition
 from katibpy.client.output import failure_text
 from katibpy.client.session import Session, say
 from katibpy.core.phases import ExperimentPhase, experiment_phase
+from katibpy.core.plan_experiment import is_restartable
 from katibpy.display.displays import Display, LiveDisplay, PlainDisplay, QuietDisplay
 from katibpy.display.failures import common_failure
 from katibpy.display.follower import Follower
@@ -90,11 +91,11 @@ def wait_for(session: Session, wanted: Wanted, display: Display) -> Experiment:
             if follower is not None:
                 display.show([follower.look()])
             experiment = _find(session, wanted, uid=experiment.metadata.uid)
-            if has_condition(experiment.status.conditions, wanted.condition):
+            if _is_as_wanted(experiment, wanted):
                 if follower is not None:
                     display.show([follower.look()])
                 return experiment
-            if experiment_phase(experiment.status.conditions).is_finished:
+            if _is_over(experiment):
                 break
             elapsed = time.monotonic() - began
             if elapsed - taken_up >= _TAKE_UP_SECONDS:
@@ -116,10 +117,21 @@ def _find(session: Session, wanted: Wanted, *, uid: str | None = None) -> Experi
 
 def _is_reached(session: Session, wanted: Wanted) -> bool:
     experiment = session.resources.find(Experiment, wanted.namespace, wanted.name)
-    if experiment is None:
-        return True
-    conditions = experiment.status.conditions
-    return has_condition(conditions, wanted.condition) or experiment_phase(conditions).is_finished
+    return experiment is None or _is_as_wanted(experiment, wanted) or _is_over(experiment)
+
+
+def _is_as_wanted(experiment: Experiment, wanted: Wanted) -> bool:
+    is_end = ExperimentPhase(wanted.condition).is_finished
+    has_come = has_condition(experiment.status.conditions, wanted.condition)
+    return has_come and (not is_end or _is_over(experiment))
+
+
+def _is_over(experiment: Experiment) -> bool:
+    """Whether it has ended, and has not just been given more trials."""
+    if not experiment_phase(experiment.status.conditions).is_finished:
+        return False
+    limit = experiment.spec.max_trial_count
+    return not (is_restartable(experiment) and (limit is None or limit > experiment.status.trials))
 
 
 def _left(wanted: Wanted, experiment: Experiment, elapsed: float) -> float:
