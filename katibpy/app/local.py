@@ -19,17 +19,21 @@ from katibpy.api.trial import Trial
 from katibpy.api.validate_update import BUDGET_FIELDS, validate_update
 from katibpy.app.admission import Admitted, Check
 from katibpy.app.clock import SystemClock
+from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
+from katibpy.app.last_runs import note_run
 from katibpy.collectors.catalog import check_collectable
 from katibpy.collectors.tail import LocalCollector
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.phases import experiment_phase
+from katibpy.core.retention import KeepTrials
 from katibpy.errors import Conflict, FieldError, InvalidResource
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
+from katibpy.runners.free_disk import FreeDisk
 from katibpy.runners.gang.job import replica_log, replicas_with_logs
 from katibpy.runners.host_processes import check_runnable
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
@@ -90,6 +94,10 @@ class State:
         directory = directory_of(trial, self._path / TRIALS_NAME)
         return replica_log(directory, replica) if replica else directory / OUTPUT_NAME
 
+    def removed_by(self, trial: Trial) -> KeepTrials | None:
+        """The policy by which files of ended trials of the Experiment were removed, None when none were."""
+        return removed_by(trial, self._path / TRIALS_NAME)
+
     def replicas(self, trial: Trial) -> tuple[str, ...]:
         """The replicas whose output is not the trial's own, as far as they have started."""
         return replicas_with_logs(directory_of(trial, self._path / TRIALS_NAME))
@@ -144,6 +152,8 @@ class LocalEngine:
         stop_grace_seconds: float = 10.0,
         working_directory: Path | None = None,
         slots: Slots | None = None,
+        housekeeping: Housekeeping | None = None,
+        command: str = "",
     ) -> None:
         """Opens (or creates) the state directory and begins to start the algorithm service.
 
@@ -152,6 +162,8 @@ class LocalEngine:
             stop_grace_seconds: between SIGTERM and SIGKILL for trials that do not say.
             working_directory: of trials that name none; the current one unless given.
             slots: what trials may be given; see `local_slots`.
+            housekeeping: what is kept of trials; all of it but the middle of huge outputs unless given.
+            command: what a user types to go on with the Experiments, for messages.
 
         Raises:
             InputError: `KATIB_GPUS` means no devices of this machine.
@@ -167,18 +179,23 @@ class LocalEngine:
         self._launcher = ChildProcessLauncher(self._path / "logs")
         self._launcher.start()
         self._gateway = GrpcSuggestionGateway(self._launcher)
+        housekeeping = housekeeping or Housekeeping()
+        self._command = command
+        root = self._path / TRIALS_NAME
         self._runner = LocalRunner(
-            self._path / TRIALS_NAME,
+            root,
             clock=clock,
             stop_grace_seconds=stop_grace_seconds,
             working_directory=working_directory or Path.cwd(),
             slots=slots,
+            disk=FreeDisk(root, housekeeping.min_free_disk),
         )
-        self._collector = LocalCollector(self.observations, clock=clock)
+        self._retention = Retention(self.resources, self._runner, root, housekeeping.keep_trials)
+        self._collector = LocalCollector(self.observations, clock=clock, output_limit=housekeeping.log_limit)
         adapters = Adapters(
             store=self.resources,
             observations=self.observations,
-            runner=self._runner,
+            runner=TidyRunner(self._runner, self._retention),
             collector=self._collector,
             gateway=self._gateway,
             clock=clock,
@@ -234,6 +251,10 @@ class LocalEngine:
 
     def resume(self, namespace: str, name: str) -> None:
         """Takes up an Experiment that is stored, as if it had been submitted again."""
+        experiment = self.resources.find(Experiment, namespace, name)
+        if experiment is not None:
+            self._retention.sweep(experiment)
+            note_run(self._path, experiment, command=self._command)
         with self._lock:
             self._names.add((namespace, name))
         if self._is_started:

@@ -17,6 +17,7 @@ from katibpy.cli.output_describe import describe_experiment, describe_suggestion
 from katibpy.cli.output_table import terminal_width
 from katibpy.cli.state import found, opened
 from katibpy.cli.verbosity import verbose_option
+from katibpy.core.phases import trial_phase
 
 _FAILED_SHOWN = 5
 
@@ -51,7 +52,16 @@ def _described(state: State, resource: Resource) -> str:
         failed = [trial for trial in trials if trial is not None]
         return describe_experiment(resource, active=active, failed=failed, width=width)
     if isinstance(resource, Trial):
-        return describe_trial(resource, log=state.log_path(resource), width=width)
+        return describe_trial(resource, output=_output(state, resource), width=width)
     if isinstance(resource, Suggestion):
         return describe_suggestion(resource, width=width)
     raise TypeError(f"no description of {type(resource).__name__}")
+
+
+def _output(state: State, trial: Trial) -> str:
+    """The file with a trial's output, or why there is none."""
+    path = state.log_path(trial)
+    if path.exists() or trial_phase(trial.status.conditions).is_active:
+        return str(path)
+    policy = state.removed_by(trial)
+    return "none on this machine" if policy is None else f"removed (--keep-trials {policy.value})"

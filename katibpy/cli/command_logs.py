@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections import deque
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from katibpy.api.trial import Trial
 from katibpy.app.local import State
+from katibpy.app.trial_output import OutputReader
 from katibpy.cli.failures import Failure
 from katibpy.cli.kinds import bare_name
 from katibpy.cli.options import namespace_option, state_directory_option
@@ -20,7 +18,6 @@ from katibpy.cli.state import found, opened
 from katibpy.cli.verbosity import verbose_option
 from katibpy.core.phases import trial_phase
 
-_CHUNK = 64 * 1024
 _POLL_SECONDS = 0.2
 
 
@@ -42,14 +39,14 @@ def logs(name: str, follow: bool, tail: int | None, replica: str, namespace: str
         path = _path(state, trial, replica, is_waiting=follow)
         if path is None:
             return
-        with path.open("rb") as stream:
+        with OutputReader(path) as reader:
             if tail is not None:
-                _skip_to_last_lines(stream, tail)
-            _copy(stream)
+                reader.skip_to_last_lines(tail)
+            _copy(reader)
             while follow and _is_active(state, trial):
                 time.sleep(_POLL_SECONDS)
-                _copy(stream)
-            _copy(stream)
+                _copy(reader)
+            _copy(reader)
 
 
 def _path(state: State, trial: Trial, replica: str, *, is_waiting: bool) -> Path | None:
@@ -66,15 +63,27 @@ def _path(state: State, trial: Trial, replica: str, *, is_waiting: bool) -> Path
             return path
         if not is_active and has_waited:
             return None
+        if not is_active and not path.parent.is_dir():
+            raise Failure(_nothing_left(state, trial))
         if replica and (not is_active or state.log_path(trial).exists()):
             known = ", ".join(state.replicas(trial)) or "none; its output is that of its one process"
             raise Failure(f"trial {trial.metadata.name!r} has no replica {replica!r}, but {known}")
         if not is_active:
-            raise Failure(f"trial {trial.metadata.name!r} left no output on this machine")
+            raise Failure(_nothing_left(state, trial))
         if not is_waiting:
             raise Failure(f"trial {trial.metadata.name!r} has not started yet; wait for it with -f")
         has_waited = True
         time.sleep(_POLL_SECONDS)
+
+
+def _nothing_left(state: State, trial: Trial) -> str:
+    name, policy = trial.metadata.name, state.removed_by(trial)
+    if policy is None:
+        return f"trial {name!r} left no output on this machine"
+    return (
+        f"the output of trial {name!r} was removed after it ended (--keep-trials {policy.value}); "
+        f"its metrics are kept, see `katib metrics {name}`"
+    )
 
 
 def _is_active(state: State, trial: Trial) -> bool:
@@ -86,28 +95,8 @@ def _is_active(state: State, trial: Trial) -> bool:
     )
 
 
-def _copy(stream: BinaryIO) -> None:
+def _copy(reader: OutputReader) -> None:
     out = sys.stdout.buffer
-    while chunk := stream.read(_CHUNK):
+    while chunk := reader.read():
         out.write(chunk)
     out.flush()
-
-
-def _skip_to_last_lines(stream: BinaryIO, count: int) -> None:
-    """Moves to where the last lines begin, reading from the end so that a huge file costs nothing."""
-    end = stream.seek(0, os.SEEK_END)
-    if count == 0 or end == 0:
-        return
-    starts: deque[int] = deque()
-    position = end
-    while position > 0 and len(starts) < count:
-        size = min(_CHUNK, position)
-        position -= size
-        stream.seek(position)
-        chunk = stream.read(size)
-        index = len(chunk)
-        # The line break that ends the file begins no line.
-        while (index := chunk.rfind(b"\n", 0, index)) >= 0 and len(starts) < count:
-            if position + index + 1 < end:
-                starts.append(position + index + 1)
-    stream.seek(starts[-1] if len(starts) == count else 0)

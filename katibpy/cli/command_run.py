@@ -13,10 +13,12 @@ import click
 from katibpy.api.codec import dump_json, dump_yaml
 from katibpy.api.experiment import Experiment
 from katibpy.app.admission import Admitted
+from katibpy.app.housekeeping import Housekeeping
 from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks, local_slots
 from katibpy.cli.command_get import listing
 from katibpy.cli.documents import AdmittedFile, located, read_files
 from katibpy.cli.failures import FAILED, INTERRUPTED, Problems
+from katibpy.cli.housekeeping_options import SPELLINGS, housekeeping_options
 from katibpy.cli.interrupts import Interrupts
 from katibpy.cli.kinds import full_name
 from katibpy.cli.options import gpus_option, output_option, state_directory_option
@@ -65,6 +67,7 @@ class Ended:
 @output_option("table", "json", "yaml", "name")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress, only the result.")
 @gpus_option
+@housekeeping_options
 @state_directory_option
 @verbose_option
 @click.pass_context
@@ -77,6 +80,7 @@ def run(
     output: str,
     quiet: bool,
     gpus: str,
+    housekeeping: Housekeeping,
     state_dir: Path,
 ) -> None:
     """Runs all Experiments of the FILEs at once, to their best parameters, on this machine.
@@ -90,7 +94,13 @@ def run(
     logging_handler = log_to(display.say, level=log_level(verbosity(ctx), is_quiet=quiet))
     try:
         with Interrupts() as interrupts:
-            engine = LocalEngine(state_dir, stop_grace_seconds=_GRACE_SECONDS, slots=slots)
+            engine = LocalEngine(
+                state_dir,
+                stop_grace_seconds=_GRACE_SECONDS,
+                slots=slots,
+                housekeeping=housekeeping,
+                command=_resume_command(ctx),
+            )
             ended, is_complete = _run(engine, admitted, display, interrupts, replace=replace, quiet=quiet)
     finally:
         stop_logging(logging_handler)
@@ -258,7 +268,7 @@ def _say_interrupted(ended: Sequence[Ended], resume: str) -> None:
 def _resume_command(ctx: click.Context) -> str:
     """The command that goes on from here, with the options that were given on this command line."""
     words = ["katib", "run"]
-    spellings = {"state_dir": "--state-dir", "namespace": "-n", "output": "-o", "gpus": "--gpus"}
+    spellings = {"state_dir": "--state-dir", "namespace": "-n", "output": "-o", **SPELLINGS, "gpus": "--gpus"}
     flags = {"allow_unknown": "--allow-unknown", "quiet": "-q"}
     for name, value in ctx.params.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from katibpy.api.experiment import Experiment, Objective, ParameterSpec
 from katibpy.api.suggestion import Suggestion
@@ -92,8 +91,8 @@ def describe_experiment(
     return str(page)
 
 
-def describe_trial(trial: Trial, *, log: Path | None, width: int | None = None) -> str:
-    """A Trial in full; `log` is the file with its output, None when there is none on this machine."""
+def describe_trial(trial: Trial, *, output: str, width: int | None = None) -> str:
+    """A Trial in full; `output` tells where its output is."""
     page = Page(width=width)
     spec, status = trial.spec, trial.status
     write_metadata(page, trial.metadata)
@@ -104,7 +103,7 @@ def describe_trial(trial: Trial, *, log: Path | None, width: int | None = None) 
     page.field("Started", local_time(status.start_time))
     page.field("Ended", local_time(status.completion_time))
     page.field("Duration", between(status.start_time, status.completion_time))
-    page.field("Output", NOTHING if log is None else log)
+    page.field("Output", output)
     page.section("Parameters")
     for item in spec.parameter_assignments:
         page.field(item.name, item.value)

@@ -164,7 +164,7 @@ class ChildProcessLauncher:
             self._starts += 1
             # A new path each time: what clients learnt of a dead child can't be taken for the new one.
             socket_path = self._directory / f"{self._starts}.sock"
-            self._log_path.parent.mkdir(parents=True, exist_ok=True)
+            self._log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._log_path.exists() and self._log_path.stat().st_size > _LOG_LIMIT_BYTES:
                 self._log_path.replace(self._log_path.with_suffix(".log.1"))
             with self._log_path.open("ab") as log:

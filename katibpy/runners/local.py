@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +35,8 @@ from katibpy.ports import Clock, Key, TrialOutputs
 from katibpy.runners.alarms import Alarms
 from katibpy.runners.executables import search_path_of
 from katibpy.runners.execution import Execution
+from katibpy.runners.free_disk import FreeDisk
+from katibpy.runners.graveyard import Graveyard
 from katibpy.runners.host_processes import HostProcesses
 from katibpy.runners.local_host import Host
 from katibpy.runners.local_run import LocalRun
@@ -58,9 +59,13 @@ def directory_of(trial: Trial, root: Path) -> Path:
     """Where a runner over `root` keeps what belongs to the trial."""
     meta = trial.metadata
     digest = hashlib.sha256((meta.uid or "").encode()).hexdigest()[:10]
+    return namespace_directory(root, meta.namespace) / f"{quote(meta.name, safe='')}-{digest}"
+
+
+def namespace_directory(root: Path, namespace: str) -> Path:
+    """Where a runner over `root` keeps the trials of a namespace."""
     # A dot alone would be a directory of another meaning.
-    namespace = quote(meta.namespace, safe="").replace(".", "%2E") or "default"
-    return root / namespace / f"{quote(meta.name, safe='')}-{digest}"
+    return root / (quote(namespace, safe="").replace(".", "%2E") or "default")
 
 
 class LocalRunner:
@@ -83,6 +88,7 @@ class LocalRunner:
         slots: Slots | None = None,
         memory: MemoryLimits | None = None,
         execution: Execution | None = None,
+        disk: FreeDisk | None = None,
     ) -> None:
         """Opens a directory of runs, making it when needed.
 
@@ -96,6 +102,7 @@ class LocalRunner:
             slots: hands out GPUs, cpus and memory; of this host and without GPUs when not given.
             memory: keeps trials to the memory they may use, as this host can when not given.
             execution: how jobs are run; as processes of this host when not given.
+            disk: must have room before a trial starts; that of the directory when not given.
         """
         self._directory = directory.absolute()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,12 +118,16 @@ class LocalRunner:
             sweeper=self._sweeper,
             slots=self._slots,
             memory=self._memory,
+            disk=disk or FreeDisk(self._directory),
             execution=execution or HostProcesses((working_directory or Path.cwd()).absolute()),
             environment=environment,
             search_path=search_path_of(environment),
             grace_seconds=lambda: self.stop_grace_seconds,
             retry_delay_seconds=retry_delay_seconds,
         )
+        self._graveyard = Graveyard()
+        for namespace in self._directory.iterdir():
+            self._graveyard.sweep(namespace)
         self._lock = threading.Lock()
         self._runs: dict[str, LocalRun] = {}
         self._listeners: tuple[Callable[[Key], None], ...] = ()
@@ -173,7 +184,11 @@ class LocalRunner:
                 return
             self._runs.pop(uid, None)
         if trial.metadata.deletion_timestamp is not None and not trial.spec.retain_run:
-            _discard(self._directory_of(trial))
+            self.discard(trial)
+
+    def discard(self, trial: Trial) -> bool:
+        """Removes the files of a run that has ended; False when there were none."""
+        return self._graveyard.bury(self._directory_of(trial))
 
     def subscribe(self, listener: Callable[[Key], None]) -> None:
         """Calls the listener with a Trial's key whenever its run may have changed."""
@@ -199,6 +214,7 @@ class LocalRunner:
             for run in runs:
                 run.abandon()
         self._sweeper.sweep()
+        self._graveyard.close()
         self._alarms.close()
         self._memory.close()
         self._listeners = ()
@@ -211,7 +227,7 @@ class LocalRunner:
             if not run.join(max(0.0, deadline - time.monotonic())):
                 logger.warning("trial %s does not end, not even when killed", run.trial.metadata.name)
             elif run.is_withdrawn:
-                _discard(run.directory)
+                self._graveyard.bury(run.directory)
 
     def _run(self, trial: Trial, *, is_wanted: bool = False) -> LocalRun | None:
         """The trial's run; None when there is none and none is wanted."""
@@ -261,16 +277,3 @@ def _read_offset(directory: Path) -> int:
         return int((directory / "metrics-offset").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return 0
-
-
-def _discard(directory: Path) -> None:
-    # Renamed first: half a directory must not look like a run.
-    grave = directory.with_name(f".{directory.name}.removed")
-    try:
-        os.replace(directory, grave)
-    except FileNotFoundError:
-        return
-    except OSError:
-        logger.warning("the directory %s cannot be removed", directory)
-        return
-    shutil.rmtree(grave, ignore_errors=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from katibpy.ports import Clock
 from katibpy.runners.alarms import Alarms
 from katibpy.runners.execution import Execution
+from katibpy.runners.free_disk import FreeDisk
 from katibpy.runners.memory_limits import MemoryLimits
 from katibpy.runners.slots import Slots
 from katibpy.runners.stragglers import Sweeper
@@ -23,6 +24,7 @@ class Host:
         sweeper: ends what left its process group.
         slots: hands out GPUs, cpus and memory.
         memory: keeps trials to the memory they may use.
+        disk: tells whether there is room for another trial.
         execution: makes processes of jobs.
         environment: that trials get below their own.
         search_path: where commands are looked for when the trial sets no PATH.
@@ -35,6 +37,7 @@ class Host:
     sweeper: Sweeper
     slots: Slots
     memory: MemoryLimits
+    disk: FreeDisk
     execution: Execution
     environment: Mapping[str, str]
     search_path: str

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _BUSY_HOST = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 _BUSY_RETRY_SECONDS = 0.5
 _BUSY_PATIENCE_SECONDS = 60.0
+_DISK_POLL_SECONDS = 0.5
+_DISK_REWORD_SECONDS = 5.0
 _LONGEST_RETRY_DELAY_SECONDS = 10.0
 _WITHDRAWN = "Withdrawn"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -230,7 +232,9 @@ class LocalRun:
         failed = number - 1
         try:
             self._host.execution.inspect(job, environment)
+            self._await_disk()
             self._queue_up(job, failed)
+            self._await_disk()  # which others may have filled meanwhile
             environment |= self._host.slots.environment(job.demand, self._ticket)
             environment[ATTEMPT_VARIABLE] = str(attempt.directory)
             return self._persist(attempt, job, environment)
@@ -240,6 +244,16 @@ class LocalRun:
         except (OSError, ValueError) as error:
             self._end(ends.START_FAILED, f"the process could not be started: {error}", failed=failed + 1)
             raise _Over from error
+
+    def _await_disk(self) -> None:
+        """Waits until the disk has room, or the run is to end."""
+        shown, show_at = "", 0.0
+        while not self._ending and not self._is_abandoned and (shortage := self._host.disk.shortage()):
+            now = self._host.clock.monotonic()
+            if shortage != shown and now >= show_at:
+                shown, show_at = shortage, now + _DISK_REWORD_SECONDS
+                self._show(ends.waiting_state(self.trial, "WaitsForDisk", shortage))
+            self._wake.wait(_DISK_POLL_SECONDS)
 
     def _persist(self, attempt: Attempt, job: LocalJob, environment: Mapping[str, str]) -> ProcessGroup:
         """Spawns the attempt, again and again while the host is too busy for another process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -102,6 +103,7 @@ class StateDirectory:
             raise StoreError(f"the state directory {folder} must be a folder, got a file") from err
         except OSError as err:
             raise StoreError(f"the state directory {folder} cannot be made: {err.strerror}") from err
+        _close_to_others(folder)
         lock = DirectoryLock(folder)
         try:
             return cls._open(folder, clock, lock, create=True)
@@ -138,4 +140,15 @@ class StateDirectory:
     def _open(cls, folder: Path, clock: Clock, lock: DirectoryLock | None, *, create: bool) -> Self:
         from katibpy.stores.sql.opening import open_database
 
+        if create:
+            # What SQLite makes beside the database gets the database's mode.
+            with contextlib.suppress(OSError):
+                os.close(os.open(folder / DATABASE_NAME, os.O_RDWR | os.O_CREAT, 0o600))
         return cls(folder, clock, open_database(folder / DATABASE_NAME, create=create), lock)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Makes an empty folder private; one that holds something is somebody's own choice."""
+    with contextlib.suppress(OSError):
+        if not any(folder.iterdir()):
+            folder.chmod(0o700)

@@ -20,6 +20,7 @@ from katibpy.app.clock import SystemClock
 from katibpy.core.runs import RunPhase, RunState
 from katibpy.ports import Key
 from katibpy.runners.attempt import Attempt
+from katibpy.runners.free_disk import DiskFloor, FreeDisk
 from katibpy.runners.local import LocalRunner
 
 DEADLINE_SECONDS = 20.0
@@ -397,3 +398,32 @@ def test_closing_with_runs_ends_all_of_them_within_the_grace_period(tmp_path: Pa
     assert time.monotonic() - began < 3
     eventually(lambda: not any(map(is_alive, pids)))
     assert [path.name for path in (tmp_path / "runs" / "default").iterdir()] == []
+
+
+def test_a_trial_waits_with_a_reason_until_the_disk_has_room(tmp_path: Path) -> None:
+    disk = FreeDisk(tmp_path, DiskFloor(1 << 62))
+    runner = LocalRunner(tmp_path / "runs", clock=SystemClock(), disk=disk)
+    trial = make_trial("patient", ["true"])
+    try:
+        runner.start(trial)
+        eventually(lambda: runner.observe(trial).reason == "WaitsForDisk")
+        state = runner.observe(trial)
+        assert state.phase is RunPhase.WAITING
+        assert "must be free on the disk of" in state.message
+        disk.floor = DiskFloor(0)
+        eventually(lambda: runner.observe(trial).phase is RunPhase.ENDED)
+        assert runner.observe(trial).exit_code == 0
+    finally:
+        runner.close(stop_runs=True)
+
+
+def test_a_trial_that_waits_for_the_disk_can_be_stopped(tmp_path: Path) -> None:
+    runner = LocalRunner(tmp_path / "runs", clock=SystemClock(), disk=FreeDisk(tmp_path, DiskFloor(1 << 62)))
+    trial = make_trial("patient", ["true"])
+    try:
+        runner.start(trial)
+        eventually(lambda: runner.observe(trial).reason == "WaitsForDisk")
+        runner.stop(trial)
+        eventually(lambda: runner.observe(trial).reason == "Stopped")
+    finally:
+        runner.close(stop_runs=True)

@@ -113,3 +113,19 @@ def test_the_lock_file_names_its_holder_only_while_it_is_held(tmp_path: Path) ->
     state.close()
     state.close()
     assert (tmp_path / LOCK_NAME).read_text() == ""
+
+
+def test_what_is_made_in_a_folder_that_others_may_read_is_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "something").touch()
+    with StateDirectory.claim(tmp_path, SteppingClock()):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+        made = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("katib.*")}
+    assert {"katib.db", "katib.lock"} <= set(made)
+    assert set(made.values()) == {0o600}
+
+
+def test_an_empty_folder_is_made_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with StateDirectory.claim(tmp_path, SteppingClock()):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
