@@ -25,7 +25,7 @@ from katibpy.api.experiment import (
 from katibpy.api.model import Condition, NameValue, ObjectMeta
 from katibpy.api.suggestion import Suggestion, SuggestionStatus, TrialAssignment
 from katibpy.api.template import compile_template
-from katibpy.api.trial import Trial, TrialStatus
+from katibpy.api.trial import StopRequest, Trial, TrialStatus
 from katibpy.core.building import suggestion_of, trial_name, trial_of
 from katibpy.core.phases import TrialPhase
 from katibpy.core.records import StoredProposal
@@ -216,6 +216,13 @@ def condition(kind: str, *, status: str = "True", reason: str = "", message: str
         message=message,
         last_update_time=MOMENT,
         last_transition_time=MOMENT,
+    )
+
+
+def stop_request(phase: TrialPhase = TrialPhase.KILLED) -> StopRequest:
+    """A request to end a Trial in that phase."""
+    return StopRequest(
+        phase=phase.value, reason=f"Trial{phase.value}", message="Trial was stopped on purpose"
     )
 
 
