@@ -71,12 +71,15 @@ class Execution(Protocol):
         """
         ...
 
-    def launch(self, job: LocalJob, environment: Mapping[str, str], attempt: Path) -> Launch:
+    def launch(
+        self, job: LocalJob, environment: Mapping[str, str], granted: Mapping[str, str], attempt: Path
+    ) -> Launch:
         """Makes everything ready for an attempt.
 
         Args:
             job: what to run.
-            environment: below the job's own; with what the host handed out.
+            environment: of this host, below the job's own.
+            granted: variables that tell the job what it was given of this host.
             attempt: directory of the attempt.
 
         Raises:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from katibpy.api.template import PLACEHOLDER
@@ -252,3 +253,40 @@ def unfit(value: Any, path: str, table: Mapping[str, Rule]) -> Iterator[FieldErr
             yield FieldError(f"{path}.{name}", "is not a field that the local runner knows; take it out")
         elif problem := rule(entry):
             yield FieldError(f"{path}.{name}", problem)
+
+
+@dataclass(frozen=True, slots=True)
+class PodRules:
+    """What one way of running pods can honour of them.
+
+    Attributes:
+        pod: fields of the pod.
+        security: fields of `securityContext`, of pod and container.
+        container: fields of the container.
+        mounts: fields of a volume mount.
+        volumes: kinds of volumes.
+        no_volume: why another kind cannot be had, and what to do.
+        has_images: whether containers are made of images: their entrypoints count, and mounts are mounts.
+    """
+
+    pod: Mapping[str, Rule]
+    security: Mapping[str, Rule]
+    container: Mapping[str, Rule]
+    mounts: Mapping[str, Rule]
+    volumes: frozenset[str]
+    no_volume: str
+    has_images: bool = False
+
+
+PROCESS_RULES = PodRules(
+    pod=POD_FIELDS,
+    security=SECURITY_FIELDS,
+    container=CONTAINER_FIELDS,
+    mounts=MOUNT_FIELDS,
+    volumes=frozenset({"emptyDir"}),
+    no_volume=(
+        "a process on this host can have nothing mounted; name the host's own path in the command, or use an "
+        "emptyDir"
+    ),
+)
+"""Of pods that are plain processes."""

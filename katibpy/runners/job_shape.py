@@ -19,7 +19,7 @@ from katibpy.runners.demand import (
     wants_whole_gpus,
 )
 from katibpy.runners.devices import VISIBLE_VARIABLE
-from katibpy.runners.job_fields import ENVIRONMENT_NAME, is_open, unfit
+from katibpy.runners.job_fields import ENVIRONMENT_NAME, PROCESS_RULES, PodRules, is_open, unfit
 
 SHARED_MEMORY = "/dev/shm"
 JOB_API_VERSION = "batch/v1"
@@ -89,13 +89,16 @@ def shape_at(job: Mapping[str, Any], template_path: str, primary_container_name:
     )
 
 
-def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iterator[FieldError]:
-    """What of the Job cannot be run as a process on this host.
+def problems_of(
+    shape: JobShape, primary_container_name: str, path: str, rules: PodRules = PROCESS_RULES
+) -> Iterator[FieldError]:
+    """What of the Job cannot be run on this host.
 
     Args:
         shape: the Job.
         primary_container_name: the container that is run; may be empty when there is only one.
         path: path of the Job itself, which all paths begin with.
+        rules: tell what can be honoured of a pod.
     """
     job = shape.object
     kind, version = job.get("kind"), job.get("apiVersion")
@@ -108,18 +111,18 @@ def problems_of(shape: JobShape, primary_container_name: str, path: str) -> Iter
     yield from unfit(job, path, OBJECT_FIELDS)
     yield from unfit(job.get("spec"), f"{path}.spec", job_fields.JOB_FIELDS)
     yield from unfit(shape.spec.get("template"), f"{path}.spec.template", TEMPLATE_FIELDS)
-    yield from pod_problems(shape, primary_container_name, path)
+    yield from pod_problems(shape, primary_container_name, path, rules)
 
 
-def pod_problems(shape: JobShape, primary_container_name: str, path: str) -> Iterator[FieldError]:
-    """What of the shape's pod cannot be run as a process on this host; arguments as of `problems_of`."""
+def pod_problems(
+    shape: JobShape, primary_container_name: str, path: str, rules: PodRules = PROCESS_RULES
+) -> Iterator[FieldError]:
+    """What of the shape's pod cannot be run on this host; arguments as of `problems_of`."""
     pod_path = f"{path}.{shape.template_path}.spec"
-    yield from unfit(shape.pod, pod_path, job_fields.POD_FIELDS)
-    yield from unfit(
-        shape.pod.get("securityContext"), f"{pod_path}.securityContext", job_fields.SECURITY_FIELDS
-    )
+    yield from unfit(shape.pod, pod_path, rules.pod)
+    yield from unfit(shape.pod.get("securityContext"), f"{pod_path}.securityContext", rules.security)
     yield from resource_problems(shape.pod.get("resources"), f"{pod_path}.resources", is_pod=True)
-    yield from _volume_problems(shape, pod_path)
+    yield from _volume_problems(shape, pod_path, rules)
     containers = _sequence(shape.pod.get("containers"))
     if len(containers) != 1:
         names = ", ".join(str(_mapping(container).get("name")) for container in containers) or "none"
@@ -128,10 +131,12 @@ def pod_problems(shape: JobShape, primary_container_name: str, path: str) -> Ite
             f"must be exactly one container: the local runner starts one process per trial, got {names}",
         )
     if containers:
-        yield from container_problems(shape, primary_container_name, path)
+        yield from container_problems(shape, primary_container_name, path, rules)
 
 
-def container_problems(shape: JobShape, primary_container_name: str, path: str) -> Iterator[FieldError]:
+def container_problems(
+    shape: JobShape, primary_container_name: str, path: str, rules: PodRules = PROCESS_RULES
+) -> Iterator[FieldError]:
     """What of the shape's container cannot be honoured; arguments as of `problems_of`."""
     container, where = shape.container, f"{path}.{shape.container_path}"
     if primary_container_name and container.get("name") not in (None, primary_container_name):
@@ -139,13 +144,13 @@ def container_problems(shape: JobShape, primary_container_name: str, path: str) 
             f"{where}.name",
             f"must be the primaryContainerName {primary_container_name!r}, got {container.get('name')!r}",
         )
-    yield from unfit(container, where, job_fields.CONTAINER_FIELDS)
-    yield from unfit(container.get("securityContext"), f"{where}.securityContext", job_fields.SECURITY_FIELDS)
+    yield from unfit(container, where, rules.container)
+    yield from unfit(container.get("securityContext"), f"{where}.securityContext", rules.security)
     yield from resource_problems(container.get("resources"), f"{where}.{shape.resources_field}")
     yield from _sharing_problems(shape, path)
-    yield from _command_problems(container, where)
+    yield from _command_problems(container, where, rules)
     yield from _environment_problems(container.get("env"), f"{where}.env")
-    yield from _mount_problems(shape, where)
+    yield from _mount_problems(shape, where, rules)
 
 
 def empty_directories(shape: JobShape) -> dict[str, str]:
@@ -234,8 +239,11 @@ def _sharing_problems(shape: JobShape, path: str) -> Iterator[FieldError]:
             )
 
 
-def _command_problems(container: Mapping[str, Any], path: str) -> Iterator[FieldError]:
-    if not container.get("command"):
+def _command_problems(container: Mapping[str, Any], path: str, rules: PodRules) -> Iterator[FieldError]:
+    image = container.get("image")
+    if rules.has_images and (not isinstance(image, str) or not image):
+        yield FieldError(f"{path}.image", f"must be the name of an image, got {image!r}")
+    if not rules.has_images and not container.get("command"):
         yield FieldError(
             f"{path}.command", "must be given: the local runner has no image entrypoint; give command"
         )
@@ -289,24 +297,25 @@ def _source_problems(source: Mapping[str, Any], path: str) -> Iterator[FieldErro
             )
 
 
-def _volume_problems(shape: JobShape, path: str) -> Iterator[FieldError]:
+def _volume_problems(shape: JobShape, path: str, rules: PodRules) -> Iterator[FieldError]:
     for index, volume in enumerate(map(_mapping, _sequence(shape.pod.get("volumes")))):
         for kind in volume:
-            if kind not in ("name", "emptyDir"):
-                yield FieldError(
-                    f"{path}.volumes[{index}].{kind}",
-                    "cannot be honoured: a process on this host can have nothing mounted; "
-                    "name the host's own path in the command, or use an emptyDir",
-                )
+            if kind != "name" and kind not in rules.volumes:
+                yield FieldError(f"{path}.volumes[{index}].{kind}", f"cannot be honoured: {rules.no_volume}")
 
 
-def _mount_problems(shape: JobShape, path: str) -> Iterator[FieldError]:
+def _mount_problems(shape: JobShape, path: str, rules: PodRules) -> Iterator[FieldError]:
     mentioned = "\n".join(texts_of(shape))
     for index, mount in enumerate(map(_mapping, _sequence(shape.container.get("volumeMounts")))):
         where = f"{path}.volumeMounts[{index}]"
-        yield from unfit(mount, where, job_fields.MOUNT_FIELDS)
+        yield from unfit(mount, where, rules.mounts)
         mount_path = mount.get("mountPath")
-        if not isinstance(mount_path, str) or os.path.isdir(mount_path) or mount_path in mentioned:
+        if (
+            rules.has_images
+            or not isinstance(mount_path, str)
+            or os.path.isdir(mount_path)
+            or mount_path in mentioned
+        ):
             continue
         yield FieldError(
             f"{where}.mountPath",

@@ -182,8 +182,8 @@ def process_of(
     """
     place, mover = metrics_of(trial.spec.metrics_collector, shape, directory)
     try:
-        declared = _declared_environment(trial, shape, mover)
-        environment = {**_given_environment(trial, shape, place), **declared, **(told or {})}
+        declared = declared_environment(trial, shape, mover)
+        environment = {**given_environment(trial, shape, place), **declared, **(told or {})}
         words = [
             mover.move(expand(word, environment))
             for section in ("command", "args")
@@ -259,7 +259,8 @@ def _volumes(shape: JobShape, directory: Path) -> Iterator[Path]:
         yield directory / "volumes" / volume
 
 
-def _given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None) -> dict[str, str]:
+def given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None) -> dict[str, str]:
+    """What every trial is told, and where its metrics go."""
     owner = next((owner.name for owner in trial.metadata.owner_references if owner.kind == "Experiment"), "")
     given = {
         TRIAL_NAME_VARIABLE: trial.metadata.name,
@@ -272,7 +273,12 @@ def _given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None
     return given
 
 
-def _declared_environment(trial: Trial, shape: JobShape, mover: PathMover) -> dict[str, str]:
+def declared_environment(trial: Trial, shape: JobShape, mover: PathMover) -> dict[str, str]:
+    """What the pod declares, with private paths in their places.
+
+    Raises:
+        UnsafePath: one cannot be put there.
+    """
     # As in Kubernetes, a value may refer to those declared before it.
     declared: dict[str, str] = {}
     for entry in shape.container.get("env") or ():

@@ -235,7 +235,6 @@ class LocalRun:
             self._await_disk()
             self._queue_up(job, failed)
             self._await_disk()  # which others may have filled meanwhile
-            environment |= self._host.slots.environment(job.demand, self._ticket)
             environment[ATTEMPT_VARIABLE] = str(attempt.directory)
             return self._persist(attempt, job, environment)
         except CannotStart as error:
@@ -257,10 +256,11 @@ class LocalRun:
 
     def _persist(self, attempt: Attempt, job: LocalJob, environment: Mapping[str, str]) -> ProcessGroup:
         """Spawns the attempt, again and again while the host is too busy for another process."""
+        granted = self._host.slots.environment(job.demand, self._ticket)
         patience = self._host.clock.monotonic() + _BUSY_PATIENCE_SECONDS
         while True:
             try:
-                launch = self._host.execution.launch(job, environment, attempt.directory)
+                launch = self._host.execution.launch(job, environment, granted, attempt.directory)
                 return self._spawn(attempt, launch, job.demand.memory_limit)
             except OSError as error:
                 if error.errno not in _BUSY_HOST or self._host.clock.monotonic() > patience:

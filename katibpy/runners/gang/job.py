@@ -12,33 +12,30 @@ from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.api.trial import Trial
 from katibpy.errors import FieldError, InvalidResource
 from katibpy.runners.demand import Demand
+from katibpy.runners.gang.kinds import gang_kind_of
 from katibpy.runners.gang.roles import GangKind, Meeting, Replica, primary_of, replicas_of
-from katibpy.runners.job_fields import whole_number
-from katibpy.runners.job_shape import demand_in
-from katibpy.runners.local_job import (
-    DEFAULT_BACKOFF_LIMIT,
-    LocalJob,
-    Process,
-    metrics_problems,
-    process_of,
-)
+from katibpy.runners.job_fields import PodRules, whole_number
+from katibpy.runners.job_shape import JobShape, demand_in, shape_of
+from katibpy.runners.local_job import DEFAULT_BACKOFF_LIMIT, LocalJob
 
 _LABELS_PATH = "spec.trialTemplate.primaryPodLabels"
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaProcess:
-    """A replica with the process that it is.
+class Place:
+    """A replica in one attempt.
 
     Attributes:
-        replica: its place in the job.
-        process: what runs.
+        replica: what it is.
+        told: the variables by which it knows its place.
+        directory: what keeps its private paths.
         output: file that its output is appended to; None for the trial's own.
         demand: its part of what the job asks for.
     """
 
     replica: Replica
-    process: Process
+    told: Mapping[str, str]
+    directory: Path
     output: Path | None
     demand: Demand
 
@@ -71,25 +68,23 @@ class GangJob(LocalJob):
         """Files that the attempt's directory must have, by name."""
         return self.kind.files(self.trial.spec.run_spec, self.replicas)
 
-    def processes(self, meeting: Meeting) -> tuple[ReplicaProcess, ...]:
-        """The processes of one attempt, by rank.
+    def places(self, meeting: Meeting) -> tuple[Place, ...]:
+        """The replicas of one attempt, by rank."""
+        return tuple(self._place(replica, meeting) for replica in self.replicas)
 
-        Raises:
-            InvalidResource: a private path cannot be put in its place.
-        """
-        return tuple(self._process(replica, meeting) for replica in self.replicas)
+    def rehearsal(self) -> tuple[Place, ...]:
+        """The same for an attempt that is not made; its ports are none."""
+        return self.places(Meeting((0,) * self.port_count, self.directory))
 
-    def _process(self, replica: Replica, meeting: Meeting) -> ReplicaProcess:
+    def _place(self, replica: Replica, meeting: Meeting) -> Place:
         is_primary = replica == self.primary
-        process = process_of(
-            self.trial,
-            replica.shape,
-            directory=self.directory if is_primary else self.directory / f"replica-{replica.name}",
-            default_working_directory=self.working_directory,
+        return Place(
+            replica=replica,
             told=self.kind.told(self.trial.spec.run_spec, self.replicas, replica, meeting),
+            directory=self.directory if is_primary else self.directory / f"replica-{replica.name}",
+            output=None if is_primary else replica_log(self.directory, replica.name),
+            demand=demand_in(replica.role.shape),
         )
-        output = None if is_primary else replica_log(self.directory, replica.name)
-        return ReplicaProcess(replica, process, output, demand_in(replica.role.shape))
 
 
 def replica_log(directory: Path, name: str) -> Path:
@@ -108,31 +103,36 @@ def replicas_with_logs(directory: Path) -> tuple[str, ...]:
     return tuple(sorted(name.removeprefix("replica-").removesuffix(".log") for name in found))
 
 
-def gang_problems(experiment: Experiment, kind: GangKind) -> tuple[FieldError, ...]:
-    """What of a job of this kind as trial template processes on this host cannot honour."""
+def gang_problems(experiment: Experiment, kind: GangKind, rules: PodRules) -> tuple[FieldError, ...]:
+    """What of a job of this kind as trial template cannot be honoured on this host."""
     template = experiment.spec.trial_template
     if template is None or template.trial_spec is None:
         return ()
     job, name = template.trial_spec, template.primary_container_name
-    errors = list(kind.problems(job, name, TRIAL_SPEC_PATH))
+    errors = list(kind.problems(job, TRIAL_SPEC_PATH, rules))
     if errors:
         return tuple(errors)
     replicas = replicas_of(kind.roles(job, name))
-    errors.extend(_primary_problems(replicas, template.primary_pod_labels, name))
-    if errors:
-        return tuple(errors)
-    primary = _primary(replicas, template.primary_pod_labels)
-    return metrics_problems(experiment, primary.shape)
+    return tuple(_primary_problems(replicas, template.primary_pod_labels, name))
 
 
-def gang_job_of(trial: Trial, kind: GangKind, *, directory: Path, default_working_directory: Path) -> GangJob:
-    """The processes of a trial.
+def gang_job_of(
+    trial: Trial, kind: GangKind, rules: PodRules, *, directory: Path, working_directory: Path
+) -> GangJob:
+    """The replicas of a trial.
+
+    Args:
+        trial: with a run spec that is filled in.
+        kind: of its job.
+        rules: tell what can be honoured of pods.
+        directory: the trial's own.
+        working_directory: where what keeps the replicas runs.
 
     Raises:
         InvalidResource: the run spec cannot be honoured.
     """
     job, name = trial.spec.run_spec, trial.spec.primary_container_name
-    errors = list(kind.problems(job, name, "spec.runSpec"))
+    errors = list(kind.problems(job, "spec.runSpec", rules))
     replicas = () if errors else replicas_of(kind.roles(job, name))
     errors.extend(() if errors else _primary_problems(replicas, trial.spec.primary_pod_labels, name))
     if errors:
@@ -142,10 +142,10 @@ def gang_job_of(trial: Trial, kind: GangKind, *, directory: Path, default_workin
     graces = _numbers(pods, "terminationGracePeriodSeconds")
     limits = _numbers(pods, "activeDeadlineSeconds")
     primary = _primary(replicas, trial.spec.primary_pod_labels)
-    gang = GangJob(
+    return GangJob(
         argv=(),
         environment={},
-        working_directory=default_working_directory,
+        working_directory=working_directory,
         deadline_seconds=retries.deadline_seconds,
         attempt_deadline_seconds=min(limits, default=None),
         backoff_limit=DEFAULT_BACKOFF_LIMIT if retries.backoff_limit is None else retries.backoff_limit,
@@ -158,15 +158,21 @@ def gang_job_of(trial: Trial, kind: GangKind, *, directory: Path, default_workin
         primary=primary,
         directory=directory,
     )
-    # What the ports are makes no difference to whether it can be done.
-    gang.processes(Meeting((0,) * gang.port_count, directory))
-    return gang
 
 
-def primary_replica(trial: Trial, kind: GangKind) -> Replica | None:
-    """The replica whose output is the trial's; None when the run spec has none."""
-    replicas = replicas_of(kind.roles(trial.spec.run_spec, trial.spec.primary_container_name))
-    return _primary(replicas, trial.spec.primary_pod_labels) if replicas else None
+def primary_shape(job: Mapping[str, Any], primary_container_name: str, labels: Mapping[str, str]) -> JobShape:
+    """The job with the pod whose output is the trial's; for a plain Job, its one pod.
+
+    Args:
+        job: the object.
+        primary_container_name: the container that is run.
+        labels: of the primary pod.
+    """
+    kind = gang_kind_of(job)
+    replicas = () if kind is None else replicas_of(kind.roles(job, primary_container_name))
+    if not replicas:
+        return shape_of(job, primary_container_name)
+    return _primary(replicas, labels).shape
 
 
 def gang_demand(job: Mapping[str, Any], kind: GangKind, primary_container_name: str) -> Demand:

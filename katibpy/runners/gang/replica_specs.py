@@ -8,7 +8,7 @@ from typing import Any
 
 from katibpy.errors import FieldError
 from katibpy.runners.gang.roles import Meeting, Replica, Retries, Role
-from katibpy.runners.job_fields import Rule, at_least, only, refused, taken, unfit, whole_number
+from katibpy.runners.job_fields import PodRules, Rule, at_least, only, refused, taken, unfit, whole_number
 from katibpy.runners.job_shape import OBJECT_FIELDS, TEMPLATE_FIELDS, pod_problems, shape_at
 
 JOB_ROLE_LABEL = "training.kubeflow.org/job-role"
@@ -82,9 +82,7 @@ class ReplicaSpecs:
         default=lambda job, roles, path: iter(())
     )
 
-    def problems(
-        self, job: Mapping[str, Any], primary_container_name: str, path: str
-    ) -> Iterator[FieldError]:
+    def problems(self, job: Mapping[str, Any], path: str, rules: PodRules) -> Iterator[FieldError]:
         """What cannot be honoured, each by its path."""
         yield from unfit(job, path, OBJECT_FIELDS)
         spec, where = _mapping(job.get("spec")), f"{path}.spec"
@@ -101,10 +99,10 @@ class ReplicaSpecs:
         for title in self.titles:
             if title.text in section:
                 yield from self._role_problems(section[title.text], title, f"{where}.{title.text}")
-        roles = self.roles(job, primary_container_name)
+        roles = self.roles(job, "")
         for role in roles:
             # Only one of the roles has the primary container.
-            yield from pod_problems(role.shape, "", path)
+            yield from pod_problems(role.shape, "", path, rules)
         policies = {self._policy(spec, title.text) for title in self.titles if title.text in section}
         if len(policies) > 1:
             yield FieldError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from katibpy.errors import FieldError
+from katibpy.runners.job_fields import PodRules
 from katibpy.runners.job_shape import JobShape
 
 ADDRESS = "127.0.0.1"
@@ -112,9 +113,7 @@ class GangKind(Protocol):
         """The API versions in which it is known."""
         ...
 
-    def problems(
-        self, job: Mapping[str, Any], primary_container_name: str, path: str
-    ) -> Iterator[FieldError]:
+    def problems(self, job: Mapping[str, Any], path: str, rules: PodRules) -> Iterator[FieldError]:
         """What of it cannot be honoured, each by its path below `path`."""
         ...
 

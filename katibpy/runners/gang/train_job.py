@@ -12,7 +12,7 @@ from typing import Any
 from katibpy.api.quantity import ceiling, parse_quantity
 from katibpy.errors import FieldError
 from katibpy.runners.gang.roles import ADDRESS, Meeting, Replica, Retries, Role
-from katibpy.runners.job_fields import Rule, at_least, is_open, refused, taken, unfit, whole_number
+from katibpy.runners.job_fields import PodRules, Rule, at_least, is_open, refused, taken, unfit, whole_number
 from katibpy.runners.job_shape import OBJECT_FIELDS, JobShape, container_problems
 
 RUNTIMES = ("torch-distributed",)
@@ -51,9 +51,7 @@ class TrainJob:
 
     versions = frozenset({"trainer.kubeflow.org/v1alpha1"})
 
-    def problems(
-        self, job: Mapping[str, Any], primary_container_name: str, path: str
-    ) -> Iterator[FieldError]:
+    def problems(self, job: Mapping[str, Any], path: str, rules: PodRules) -> Iterator[FieldError]:
         """What cannot be honoured, each by its path."""
         yield from unfit(job, path, OBJECT_FIELDS)
         yield from unfit(job.get("spec"), f"{path}.spec", _FIELDS)
@@ -75,7 +73,7 @@ class TrainJob:
                     f"{where}.env[{index}].name",
                     f"must not be {entry['name']}, which the runtime sets; take it out",
                 )
-        yield from container_problems(_shape(job), "", path)
+        yield from container_problems(_shape(job), "", path, rules)
 
     def roles(self, job: Mapping[str, Any], primary_container_name: str) -> tuple[Role, ...]:
         """The nodes, all of which lead."""

@@ -11,10 +11,10 @@ from katibpy.api.experiment import Experiment, ExperimentSpec, TrialTemplate
 from katibpy.api.model import ObjectMeta
 from katibpy.api.trial import Trial, TrialSpec
 from katibpy.errors import InvalidResource
-from katibpy.runners.gang.job import GangJob, gang_job_of
-from katibpy.runners.gang.kinds import gang_kind_of
+from katibpy.runners.gang.job import GangJob
 from katibpy.runners.gang.roles import Meeting
-from katibpy.runners.host_processes import check_runnable
+from katibpy.runners.host_processes import HostProcesses, check_runnable
+from katibpy.runners.local_job import Process, process_of
 
 TEMPLATE = "spec.trialTemplate.trialSpec"
 DIRECTORY = Path("/trials/default/gang-0123456789")
@@ -52,20 +52,30 @@ def made(run_spec: dict[str, Any], *, primary: str = "main", labels: dict[str, s
         metadata=ObjectMeta(name="gang", uid="uid"),
         spec=TrialSpec(run_spec=run_spec, primary_container_name=primary, primary_pod_labels=labels or {}),
     )
-    kind = gang_kind_of(run_spec)
-    assert kind is not None
-    return gang_job_of(trial, kind, directory=DIRECTORY, default_working_directory=HERE)
+    found = HostProcesses(HERE).job_of(trial, DIRECTORY)
+    assert isinstance(found, GangJob)
+    return found
+
+
+def processes(gang: GangJob, meeting: Meeting) -> list[Process]:
+    return [
+        process_of(
+            gang.trial,
+            place.replica.shape,
+            directory=place.directory,
+            default_working_directory=HERE,
+            told=place.told,
+        )
+        for place in gang.places(meeting)
+    ]
 
 
 def told(run_spec: dict[str, Any], *, primary: str = "main") -> dict[str, dict[str, str]]:
     gang = made(run_spec, primary=primary)
     meeting = Meeting(range(20001, 20001 + gang.port_count), DIRECTORY / "attempt-1")
-    processes = gang.processes(meeting)
     return {
-        each.replica.name: {
-            key: text for key, text in each.process.environment.items() if not key.startswith("KATIB_")
-        }
-        for each in processes
+        replica.name: {key: text for key, text in process.environment.items() if not key.startswith("KATIB_")}
+        for replica, process in zip(gang.replicas, processes(gang, meeting), strict=True)
     }
 
 
@@ -103,8 +113,8 @@ def test_processes_per_node_count_in_the_world() -> None:
 
 def test_commands_may_name_what_the_operator_tells() -> None:
     gang = made(pytorch())
-    first = gang.processes(Meeting((20007,), DIRECTORY))[0]
-    assert first.process.argv == ("train", "--at=127.0.0.1:20007")
+    first = processes(gang, Meeting((20007,), DIRECTORY))[0]
+    assert first.argv == ("train", "--at=127.0.0.1:20007")
 
 
 def test_the_operators_word_wins_over_the_pods() -> None:
@@ -157,9 +167,9 @@ def test_each_replica_has_its_own_output_and_volumes() -> None:
         container = role["template"]["spec"]["containers"][0]
         container["volumeMounts"] = [{"name": "scratch", "mountPath": "/no-such-scratch"}]
         roles[title] = role
-    processes = made(pytorch(roles)).processes(Meeting((1,), DIRECTORY))
-    assert [each.output for each in processes] == [None, DIRECTORY / "replica-worker-0.log"]
-    assert [each.process.argv[-1] for each in processes] == [
+    gang = made(pytorch(roles))
+    assert [place.output for place in gang.rehearsal()] == [None, DIRECTORY / "replica-worker-0.log"]
+    assert [each.argv[-1] for each in processes(gang, Meeting((1,), DIRECTORY))] == [
         str(DIRECTORY / "volumes/scratch/x"),
         str(DIRECTORY / "replica-worker-0/volumes/scratch/x"),
     ]
