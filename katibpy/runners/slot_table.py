@@ -69,6 +69,10 @@ class Place:
         os.close(self.descriptor)
 
 
+class TableBusy(RunnerError):
+    """Another program keeps the table locked; that may pass."""
+
+
 class LockedTable:
     """The table while nobody else changes it."""
 
@@ -143,12 +147,13 @@ class SlotTable:
         """Keeps all other programs out of the table for a moment.
 
         Raises:
-            RunnerError: the directory cannot be used, or somebody keeps it locked.
+            TableBusy: somebody keeps it locked.
+            RunnerError: the directory cannot be used.
         """
         deadline = time.monotonic() + self._patience_seconds
         while (descriptor := self._lock()) is None:
             if time.monotonic() > deadline:
-                raise RunnerError(
+                raise TableBusy(
                     f"another program keeps {self.directory} locked: if a katib was suspended there, "
                     "resume or end it"
                 )
@@ -178,6 +183,9 @@ class SlotTable:
                 return descriptor
         except (BlockingIOError, FileNotFoundError):
             pass
+        except OSError as error:
+            os.close(descriptor)
+            raise self._unusable(f"it cannot be locked ({error.strerror})") from error
         except BaseException:
             os.close(descriptor)
             raise

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from katibpy.api.experiment import Experiment
@@ -29,7 +29,7 @@ from katibpy.runners.nvml import NvmlDevices
 from katibpy.runners.slot_capacity import check_capacity, shortfalls
 from katibpy.runners.slot_claims import Claim, allot
 from katibpy.runners.slot_shortage import Shortage, Viewpoint, shortage_of
-from katibpy.runners.slot_table import LockedTable, Place, SlotTable
+from katibpy.runners.slot_table import LockedTable, Place, SlotTable, TableBusy
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +46,16 @@ class Ticket:
 
     Attributes:
         claim: what it asks for, and holds once it is granted.
-        shortage: why it is not granted, None when nobody has looked yet.
+        place: where that is written; None when the table could not be had yet.
+        sight: all claims and what else was known when it was last passed over.
+        problem: why nobody could look, "" when somebody could.
     """
 
-    def __init__(self, slots: Slots, claim: Claim, place: Place) -> None:
+    def __init__(self, slots: Slots, claim: Claim) -> None:
         self.claim = claim
-        self.place = place
-        self.shortage: Shortage | None = None
+        self.place: Place | None = None
+        self.sight: tuple[Sequence[Claim], Viewpoint] | None = None
+        self.problem = ""
         self.touched_at = time.monotonic()
         self._slots = slots
         self._news = threading.Event()
@@ -63,8 +66,17 @@ class Ticket:
         return self.claim.is_granted
 
     @property
+    def shortage(self) -> Shortage | None:
+        """Why it is not granted; None when it is, or when nobody has looked yet."""
+        if self.problem:
+            return Shortage("WaitsForSlots", self.problem)
+        return shortage_of(self.claim, *self.sight) if self.sight is not None else None
+
+    @property
     def descriptor(self) -> int:
         """What the trial's processes have to inherit, so that they hold the claim as long as they live."""
+        if self.place is None:
+            raise RunnerError("a claim that is not granted can be given to no process")
         return self.place.descriptor
 
     def wait(self, *, is_over: Callable[[], bool], show: Callable[[Shortage], None]) -> bool:
@@ -81,9 +93,9 @@ class Ticket:
             if is_over():
                 return False
             now = time.monotonic()
-            if self.shortage is not None and self.shortage != shown and now >= show_at:
-                shown, show_at = self.shortage, now + _REWORD_SECONDS
-                show(shown)
+            if now >= show_at and (shortage := self.shortage) != shown and shortage is not None:
+                shown, show_at = shortage, now + _REWORD_SECONDS
+                show(shortage)
             self._news.wait(pause)
             self._news.clear()
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
@@ -141,7 +153,7 @@ class Slots:
         """Queues up for what a trial needs; it may be granted at once.
 
         Raises:
-            RunnerError: it asks for more than there is, or there is no way to agree with other programs.
+            RunnerError: it asks for more than there is, or there can be no table.
         """
         for resource, message in shortfalls(demand, self.room, self._source):
             raise RunnerError(f"{resource} {message}")
@@ -157,15 +169,18 @@ class Slots:
             cpu_mask=self.room.cpu_mask,
             memory_room=self.room.memory,
         )
-        with self._lock, self._table.locked() as table:
-            try:
-                place, claim = table.add(claim)
-            except OSError as error:
-                message = f"no claim can be made in {self._table.directory}: {error}"
-                raise RunnerError(message) from error
-            ticket = Ticket(self, claim, place)
+        ticket = Ticket(self, claim)
+        with self._lock:
             self._waiting.append(ticket)
-            self._look(table)
+            try:
+                with self._table.locked() as table:
+                    self._look(table)
+            except TableBusy as error:
+                ticket.problem = str(error)
+            except (RunnerError, OSError) as error:
+                self._let_go(ticket, is_over=True)
+                message = f"no claim can be made in {self._table.directory}: {error}"
+                raise RunnerError(message if isinstance(error, OSError) else str(error)) from error
         return ticket
 
     def look(self, *, max_age_seconds: float = 0.0) -> None:
@@ -184,14 +199,13 @@ class Slots:
                 # Whatever it is, it concerns all who wait, and may pass.
                 self._looked_at = time.monotonic()
                 for ticket in self._waiting:
-                    ticket.shortage = Shortage("WaitsForSlots", str(error))
+                    ticket.problem = str(error)
 
     def release(self, ticket: Ticket, *, is_over: bool) -> None:
         """See `Ticket.release`."""
         with self._lock:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-            ticket.place.close(is_over=is_over)
+            # What was never granted was given to no process.
+            self._let_go(ticket, is_over=is_over or not ticket.is_granted)
         self.look()
 
     def environment(self, demand: Demand, ticket: Ticket | None) -> dict[str, str]:
@@ -210,11 +224,19 @@ class Slots:
             variables |= gpu_environment([by_uid[uid] for uid in held], share=demand.gpu_share)
         return variables
 
+    def _let_go(self, ticket: Ticket, *, is_over: bool) -> None:
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
+        if ticket.place is not None:
+            ticket.place.close(is_over=is_over)
+
     def _look(self, table: LockedTable) -> None:
         now = time.monotonic()
         self._looked_at = now
         for ticket in self._waiting:
-            if now - ticket.touched_at > _TOUCH_SECONDS:
+            if ticket.place is None:
+                ticket.place, ticket.claim = table.add(ticket.claim)
+            elif now - ticket.touched_at > _TOUCH_SECONDS:
                 ticket.touched_at = now
                 ticket.place.touch()
         view = self._view(table)
@@ -222,18 +244,22 @@ class Slots:
         for ticket in self._waiting:
             if (ticket.claim.gpus or ticket.claim.share) and ticket.claim.devices != free:
                 # Others have to know what a claim could use, to keep it for the claim.
-                ticket.claim = replace(ticket.claim, devices=free)
-                table.write(ticket.place, ticket.claim)
+                self._write(table, ticket, replace(ticket.claim, devices=free))
         granted = allot(table.claims())
         for ticket in tuple(self._waiting):
             claim = granted.get(ticket.claim.number)
             if claim is not None:
-                table.write(ticket.place, claim)
-                ticket.claim = claim
+                self._write(table, ticket, claim)
                 self._waiting.remove(ticket)
                 ticket.wake()
         for ticket in self._waiting:
-            ticket.shortage = shortage_of(ticket.claim, table.claims(), view)
+            ticket.problem, ticket.sight = "", (table.claims(), view)
+
+    @staticmethod
+    def _write(table: LockedTable, ticket: Ticket, claim: Claim) -> None:
+        if ticket.place is not None:
+            table.write(ticket.place, claim)
+            ticket.claim = claim
 
     def _view(self, table: LockedTable) -> Viewpoint:
         """What is known beside the claims; a foreign process is one on a device that no claim holds."""

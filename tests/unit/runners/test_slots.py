@@ -247,6 +247,28 @@ def test_a_table_that_breaks_later_is_what_all_wait_for(bench: Bench) -> None:
     assert waiting.shortage.message == "it needs 1 GPU: 0 of 1 free; held by trial a"
 
 
+def test_a_table_that_is_locked_for_long_is_waited_for(tmp_path: Path) -> None:
+    table = SlotTable(tmp_path / "slots", patience_seconds=0.05)
+    slots = Slots(FixedDevices(DEVICES), room=ROOM, table=table)
+    with SlotTable(table.directory).locked():
+        ticket = slots.claim(Demand(gpus=1), trial="t")
+        assert not ticket.is_granted
+        assert ticket.shortage is not None
+        assert "another program keeps" in ticket.shortage.message
+        thread, result = in_thread(lambda: ticket.wait(is_over=lambda: False, show=lambda why: None))
+    thread.join(5)
+    assert result == [True]
+    ticket.release(is_over=True)
+
+
+def test_a_claim_that_never_came_into_the_table_can_be_given_up(tmp_path: Path) -> None:
+    table = SlotTable(tmp_path / "slots", patience_seconds=0.01)
+    slots = Slots(FixedDevices(DEVICES), room=ROOM, table=table)
+    with SlotTable(table.directory).locked():
+        slots.claim(Demand(gpus=1), trial="t").release(is_over=False)
+    assert list(table.directory.iterdir()) == []
+
+
 def test_a_trial_is_told_its_devices_and_threads(bench: Bench) -> None:
     slots = bench.slots()
     ticket = bench.claim(slots, "a", gpus=2)
