@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, select
 
 from katibpy.api.model import ObjectMeta
 from katibpy.api.suggestion import TrialAssignment
@@ -16,6 +15,7 @@ from katibpy.stores.history_records import base_version, history_token, records_
 from katibpy.stores.sql.revision import StoreState
 from katibpy.stores.sql.schema import objects, proposals, removals
 from katibpy.stores.sql.tallying import read_counts
+from katibpy.stores.sql.transaction import Row, Transaction
 
 _EXPERIMENT: BindParameter[str] = bindparam("experiment_uid")
 _TRIALS = select(
@@ -40,29 +40,29 @@ _RESTORE = delete(removals).where(
 _CLEAR = delete(removals).where(removals.c.experiment_uid == _EXPERIMENT)
 
 
-def note_removed(connection: Connection, experiment_uid: str, name: str, *, version: int) -> None:
+def note_removed(transaction: Transaction, experiment_uid: str, name: str, *, version: int) -> None:
     """Notes that the history line of a name is gone."""
-    connection.execute(_REMOVE, {"experiment_uid": experiment_uid, "name": name, "version": version})
+    transaction.change(_REMOVE, {"experiment_uid": experiment_uid, "name": name, "version": version})
 
 
-def note_restored(connection: Connection, experiment_uid: str, name: str) -> None:
+def note_restored(transaction: Transaction, experiment_uid: str, name: str) -> None:
     """Notes that there is a line of that name again."""
-    connection.execute(_RESTORE, {"experiment_uid": experiment_uid, "name": name})
+    transaction.change(_RESTORE, {"experiment_uid": experiment_uid, "name": name})
 
 
-def clear_removed(connection: Connection, experiment_uid: str) -> None:
+def clear_removed(transaction: Transaction, experiment_uid: str) -> None:
     """Forgets what is gone of an Experiment that is gone."""
-    connection.execute(_CLEAR, {"experiment_uid": experiment_uid})
+    transaction.change(_CLEAR, {"experiment_uid": experiment_uid})
 
 
 def read_proposals(
-    connection: Connection, experiment_uid: str, *, limit: int | None = None
+    transaction: Transaction, experiment_uid: str, *, limit: int | None = None
 ) -> tuple[StoredProposal, ...]:
     """Proposals without a Trial, in order."""
     if limit is None:
-        rows = connection.execute(_PROPOSALS, {"experiment_uid": experiment_uid})
+        rows = transaction.all(_PROPOSALS, {"experiment_uid": experiment_uid})
     else:
-        rows = connection.execute(_SOME_PROPOSALS, {"experiment_uid": experiment_uid, "most": limit})
+        rows = transaction.all(_SOME_PROPOSALS, {"experiment_uid": experiment_uid, "most": limit})
     return tuple(_proposal(row) for row in rows)
 
 
@@ -81,8 +81,8 @@ class FetchedHistory:
 
     since: str | None
     token: str
-    trials: Sequence[Row[*tuple[Any, ...]]]
-    proposals: Sequence[Row[*tuple[Any, ...]]]
+    trials: Sequence[Row]
+    proposals: Sequence[Row]
     removed: tuple[str, ...]
     size: int
 
@@ -98,27 +98,27 @@ class FetchedHistory:
         )
 
 
-def fetch_history(connection: Connection, experiment_uid: str, *, since: str | None) -> FetchedHistory:
+def fetch_history(transaction: Transaction, experiment_uid: str, *, since: str | None) -> FetchedHistory:
     """Fetches what `ResourceStore.history` answers with."""
-    state = StoreState(connection)
+    state = StoreState(transaction)
     base = base_version(since, epoch=state.epoch, newest=state.version)
     asked = {"experiment_uid": experiment_uid, "base": base or 0}
-    trials = connection.execute(_TRIALS, asked).all()
-    fresh = connection.execute(_NEW_PROPOSALS, asked).all()
-    gone = connection.execute(_REMOVED, asked).all()
+    trials = transaction.all(_TRIALS, asked)
+    fresh = transaction.all(_NEW_PROPOSALS, asked)
+    gone = transaction.all(_REMOVED, asked)
     versions = [row.record_version for row in (*trials, *fresh)] + [row.version for row in gone]
-    waiting = connection.scalar(_PROPOSAL_COUNT, {"experiment_uid": experiment_uid}) or 0
+    waiting = transaction.scalar(_PROPOSAL_COUNT, {"experiment_uid": experiment_uid}) or 0
     return FetchedHistory(
         since=None if base is None else since,
         token=history_token(state.epoch, max(versions, default=base or 0)),
         trials=trials,
         proposals=fresh,
         removed=() if base is None else tuple(row.name for row in gone),
-        size=sum(read_counts(connection, experiment_uid).values()) + waiting,
+        size=sum(read_counts(transaction, experiment_uid).values()) + waiting,
     )
 
 
-def _trial(row: Row[*tuple[Any, ...]]) -> Trial:
+def _trial(row: Row) -> Trial:
     # As much of the Trial as its history line is made of.
     return Trial.model_construct(
         metadata=ObjectMeta.model_construct(name=row.name, uid=row.uid),
@@ -127,5 +127,5 @@ def _trial(row: Row[*tuple[Any, ...]]) -> Trial:
     )
 
 
-def _proposal(row: Row[*tuple[Any, ...]]) -> StoredProposal:
+def _proposal(row: Row) -> StoredProposal:
     return StoredProposal(number=row.number, assignment=TrialAssignment.model_validate_json(row.assignment))

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from katibpy.core.records import MetricSummary, ObservedValue, number_of
 from katibpy.stores.running_summary import Extreme, RunningSummary
 from katibpy.stores.sql.database import Database
 from katibpy.stores.sql.schema import metrics, observations, series, summaries
+from katibpy.stores.sql.transaction import Row, Transaction
 
 _SERIES = select(series.c.id).where(series.c.trial_uid == bindparam("trial_uid"))
 _ADD_SERIES = insert(series)
@@ -47,7 +48,6 @@ _READ = (
     )
     .join(series, series.c.id == observations.c.series_id)
     .join(metrics, metrics.c.id == observations.c.metric_id)
-    .where(series.c.trial_uid == bindparam("trial_uid"))
 )
 
 
@@ -66,19 +66,19 @@ class SqlObservationStore:
         """See `ObservationStore.append`."""
         if not values:
             return
-        with self._database.writing() as connection:
-            series_id = _series_id(connection, trial_uid)
-            fresh = _fresh(connection, series_id, values)
+        with self._database.writing() as transaction:
+            series_id = _series_id(transaction, trial_uid)
+            fresh = _fresh(transaction, series_id, values)
             if not fresh:
                 return
             metric_ids = {
-                name: self._metric_ids.get(name) or _metric_id(connection, name)
+                name: self._metric_ids.get(name) or _metric_id(transaction, name)
                 for name in {value.metric for value in fresh}
             }
-            connection.execute(_ADD, [_columns(value, series_id, metric_ids) for value in fresh])
+            transaction.change_each(_ADD, [_columns(value, series_id, metric_ids) for value in fresh])
             for name, metric_id in metric_ids.items():
                 _summarize(
-                    connection, series_id, metric_id, [value for value in fresh if value.metric == name]
+                    transaction, series_id, metric_id, [value for value in fresh if value.metric == name]
                 )
         # Only now are new numbers certain to stay.
         self._metric_ids.update(metric_ids)
@@ -86,15 +86,15 @@ class SqlObservationStore:
     def summarize(self, trial_uid: str, metrics: Sequence[str]) -> Mapping[str, MetricSummary]:
         """See `ObservationStore.summarize`."""
         found: dict[str, MetricSummary] = {}
-        with self._database.reading() as connection:
-            series_id = connection.scalar(_SERIES, {"trial_uid": trial_uid})
+        with self._database.reading() as transaction:
+            series_id = transaction.scalar(_SERIES, {"trial_uid": trial_uid})
             if series_id is None:
                 return found
             for name in metrics:
-                metric_id = self._metric_ids.get(name) or connection.scalar(_METRIC, {"name": name})
+                metric_id = self._metric_ids.get(name) or transaction.scalar(_METRIC, {"name": name})
                 if metric_id is None:
                     continue
-                summary = _read_summary(connection, series_id, metric_id)
+                summary = _read_summary(transaction, series_id, metric_id)
                 if summary is not None:
                     found[name] = summary.summary()
         return found
@@ -110,7 +110,7 @@ class SqlObservationStore:
         limit: int | None = None,
     ) -> tuple[ObservedValue, ...]:
         """See `ObservationStore.read`; both times are part of the range."""
-        query = _READ
+        query = _READ.where(series.c.trial_uid == trial_uid)
         if metric is not None:
             query = query.where(metrics.c.name == metric)
         if start_time is not None:
@@ -123,8 +123,8 @@ class SqlObservationStore:
             query = query.where(observations.c.sequence > after_sequence).order_by(observations.c.sequence)
         if limit is not None:
             query = query.limit(limit)
-        with self._database.reading() as connection:
-            rows = connection.execute(query, {"trial_uid": trial_uid}).all()
+        with self._database.reading() as transaction:
+            rows = transaction.all_of(query)
         return tuple(
             ObservedValue(sequence, name, repr(value) if text is None else text, time, step)
             for sequence, name, value, text, time, step in rows
@@ -132,33 +132,33 @@ class SqlObservationStore:
 
     def drop(self, trial_uid: str) -> None:
         """See `ObservationStore.drop`."""
-        with self._database.writing() as connection:
-            connection.execute(_DROP_SERIES, {"trial_uid": trial_uid})
+        with self._database.writing() as transaction:
+            transaction.change(_DROP_SERIES, {"trial_uid": trial_uid})
 
 
-def _series_id(connection: Connection, trial_uid: str) -> int:
+def _series_id(transaction: Transaction, trial_uid: str) -> int:
     asked = {"trial_uid": trial_uid}
-    found: int | None = connection.scalar(_SERIES, asked)
+    found: int | None = transaction.scalar(_SERIES, asked)
     if found is None:
-        connection.execute(_ADD_SERIES, asked)
-        found = int(connection.execute(_SERIES, asked).scalar_one())
+        transaction.change(_ADD_SERIES, asked)
+        found = int(transaction.scalar(_SERIES, asked))
     return found
 
 
-def _metric_id(connection: Connection, name: str) -> int:
+def _metric_id(transaction: Transaction, name: str) -> int:
     asked = {"name": name}
-    found: int | None = connection.scalar(_METRIC, asked)
+    found: int | None = transaction.scalar(_METRIC, asked)
     if found is None:
-        connection.execute(_ADD_METRIC, asked)
-        found = int(connection.execute(_METRIC, asked).scalar_one())
+        transaction.change(_ADD_METRIC, asked)
+        found = int(transaction.scalar(_METRIC, asked))
     return found
 
 
-def _fresh(connection: Connection, series_id: int, values: Sequence[ObservedValue]) -> list[ObservedValue]:
+def _fresh(transaction: Transaction, series_id: int, values: Sequence[ObservedValue]) -> list[ObservedValue]:
     """Those of the values that are not stored, the first of each sequence."""
     sequences = [value.sequence for value in values]
     asked = {"series_id": series_id, "least": min(sequences), "greatest": max(sequences)}
-    known = set(connection.scalars(_KNOWN, asked))
+    known = set(transaction.scalars(_KNOWN, asked))
     fresh: dict[int, ObservedValue] = {}
     for value in values:
         if value.sequence not in known:
@@ -183,26 +183,26 @@ def _columns(value: ObservedValue, series_id: int, metric_ids: Mapping[str, int]
 
 
 def _summarize(
-    connection: Connection, series_id: int, metric_id: int, fresh: Sequence[ObservedValue]
+    transaction: Transaction, series_id: int, metric_id: int, fresh: Sequence[ObservedValue]
 ) -> None:
     """Takes new values of one metric into its summary."""
-    known = _read_summary(connection, series_id, metric_id)
+    known = _read_summary(transaction, series_id, metric_id)
     summary = known or RunningSummary()
     for value in fresh:
         summary.add(value)
     columns = _summary_columns(summary)
     if known is None:
-        connection.execute(_ADD_SUMMARY, columns | {"series_id": series_id, "metric_id": metric_id})
+        transaction.change(_ADD_SUMMARY, columns | {"series_id": series_id, "metric_id": metric_id})
     else:
-        connection.execute(_WRITE_SUMMARY, columns | {"series_id_is": series_id, "metric_id_is": metric_id})
+        transaction.change(_WRITE_SUMMARY, columns | {"series_id_is": series_id, "metric_id_is": metric_id})
 
 
-def _read_summary(connection: Connection, series_id: int, metric_id: int) -> RunningSummary | None:
-    row = connection.execute(_SUMMARY, {"series_id": series_id, "metric_id": metric_id}).first()
+def _read_summary(transaction: Transaction, series_id: int, metric_id: int) -> RunningSummary | None:
+    row = transaction.first(_SUMMARY, {"series_id": series_id, "metric_id": metric_id})
     return None if row is None else _summary_of(row)
 
 
-def _summary_of(row: Row[*tuple[Any, ...]]) -> RunningSummary:
+def _summary_of(row: Row) -> RunningSummary:
     return RunningSummary(
         count=row.total,
         least=_extreme(row.least_sequence, row.least),

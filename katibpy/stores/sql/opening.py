@@ -35,7 +35,7 @@ def open_database(path: Path, *, create: bool = True) -> Database:
         raise NotFound(f"there is no database {path}")
     database = Database(sqlite_engine(path), name=str(path))
     try:
-        with database.reading() as connection:
+        with database.inspecting() as connection:
             is_current = _revision(connection, database.name) == schema.REVISION
         if not is_current:
             _make_current(database)
@@ -61,7 +61,7 @@ def _revision(connection: Connection, name: str) -> str | None:
 
 
 def _make_current(database: Database) -> None:
-    with database.writing() as connection:
+    with database.altering() as connection:
         # Another process may have been quicker.
         revision = _revision(connection, database.name)
         if revision is None:

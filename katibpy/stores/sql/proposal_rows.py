@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
 
 from katibpy.api.suggestion import TrialAssignment
 from katibpy.stores.resource_rules import taken_name
-from katibpy.stores.sql.history_rows import note_removed
+from katibpy.stores.sql.history_rows import note_removed, note_restored
 from katibpy.stores.sql.revision import Revision
 from katibpy.stores.sql.rows import written
-from katibpy.stores.sql.schema import memories, objects, proposals, removals
+from katibpy.stores.sql.schema import memories, objects, proposals
+from katibpy.stores.sql.transaction import Transaction
 
 _EXPERIMENT: BindParameter[str] = bindparam("experiment_uid")
 _ADD = insert(proposals)
@@ -30,7 +31,14 @@ _REMEMBER_NEW = (
     .where(memories.c.experiment_uid == bindparam("experiment_uid_is"))
     .values(content=bindparam("content"))
 )
-_NAMES_AT_ONCE = 500
+_TRIAL_OWNER = select(objects.c.owner_uid).where(
+    objects.c.kind == "Trial",
+    objects.c.namespace == bindparam("namespace"),
+    objects.c.name == bindparam("name"),
+)
+_WAITING = select(proposals.c.number).where(
+    proposals.c.experiment_uid == _EXPERIMENT, proposals.c.name == bindparam("name")
+)
 
 
 def save_proposals(
@@ -43,25 +51,15 @@ def save_proposals(
     """
     if not saved:
         return
-    connection = revision.connection
-    names = [proposal.name for proposal in saved]
-    for start in range(0, len(names), _NAMES_AT_ONCE):
-        some = names[start : start + _NAMES_AT_ONCE]
+    transaction = revision.transaction
+    for proposal in saved:
+        asked = {"experiment_uid": experiment_uid, "name": proposal.name}
         # Asked for by full name: an Experiment has too many Trials to look through.
-        trials = select(objects.c.name, objects.c.owner_uid).where(
-            objects.c.kind == "Trial", objects.c.namespace == namespace, objects.c.name.in_(some)
-        )
-        taken = [name for name, owner_uid in connection.execute(trials) if owner_uid == experiment_uid]
-        waiting = select(proposals.c.name).where(
-            proposals.c.experiment_uid == experiment_uid, proposals.c.name.in_(some)
-        )
-        taken += connection.scalars(waiting)
-        if taken:
-            raise taken_name(taken[0])
-        connection.execute(
-            delete(removals).where(removals.c.experiment_uid == experiment_uid, removals.c.name.in_(some))
-        )
-    connection.execute(
+        owner_uid = transaction.scalar(_TRIAL_OWNER, {"namespace": namespace, "name": proposal.name})
+        if owner_uid == experiment_uid or transaction.scalar(_WAITING, asked) is not None:
+            raise taken_name(proposal.name)
+        note_restored(transaction, experiment_uid, proposal.name)
+    transaction.change_each(
         _ADD,
         [
             {
@@ -76,26 +74,27 @@ def save_proposals(
     )
 
 
-def take_proposal(connection: Connection, experiment_uid: str, name: str) -> bool:
+def take_proposal(transaction: Transaction, experiment_uid: str, name: str) -> bool:
     """Takes out the proposal that became a Trial; tells whether it was there."""
-    return connection.execute(_TAKE, {"experiment_uid": experiment_uid, "name": name}).rowcount > 0
+    return transaction.change(_TAKE, {"experiment_uid": experiment_uid, "name": name}) > 0
 
 
-def withdraw_proposals(connection: Connection, experiment_uid: str, *, version: int) -> None:
+def withdraw_proposals(transaction: Transaction, experiment_uid: str, *, version: int) -> None:
     """Takes out all proposals and the memory of an Experiment whose Suggestion is gone."""
-    for name in connection.scalars(_NAMES, {"experiment_uid": experiment_uid}).all():
-        note_removed(connection, experiment_uid, name, version=version)
-    connection.execute(_CLEAR, {"experiment_uid": experiment_uid})
-    connection.execute(_FORGET, {"experiment_uid": experiment_uid})
+    for name in transaction.scalars(_NAMES, {"experiment_uid": experiment_uid}):
+        note_removed(transaction, experiment_uid, name, version=version)
+    transaction.change(_CLEAR, {"experiment_uid": experiment_uid})
+    transaction.change(_FORGET, {"experiment_uid": experiment_uid})
 
 
-def save_memory(connection: Connection, experiment_uid: str, memory: bytes) -> None:
+def save_memory(transaction: Transaction, experiment_uid: str, memory: bytes) -> None:
     """Keeps a memory instead of the one before."""
-    found = connection.execute(_REMEMBER_NEW, {"experiment_uid_is": experiment_uid, "content": memory})
-    if found.rowcount == 0:
-        connection.execute(_REMEMBER, {"experiment_uid": experiment_uid, "content": memory})
+    remembered = {"experiment_uid_is": experiment_uid, "content": memory}
+    if transaction.change(_REMEMBER_NEW, remembered) == 0:
+        transaction.change(_REMEMBER, {"experiment_uid": experiment_uid, "content": memory})
 
 
-def read_memory(connection: Connection, experiment_uid: str) -> bytes | None:
+def read_memory(transaction: Transaction, experiment_uid: str) -> bytes | None:
     """The memory, None when there is none."""
-    return connection.scalar(_MEMORY, {"experiment_uid": experiment_uid})
+    memory: bytes | None = transaction.scalar(_MEMORY, {"experiment_uid": experiment_uid})
+    return memory

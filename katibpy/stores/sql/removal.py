@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from katibpy.api.model import Resource
 from katibpy.errors import Conflict
@@ -17,6 +17,7 @@ from katibpy.stores.sql.revision import Revision
 from katibpy.stores.sql.rows import seconds
 from katibpy.stores.sql.schema import objects
 from katibpy.stores.sql.tallying import clear_tally, count_trial
+from katibpy.stores.sql.transaction import Row
 
 _PLACE = (
     objects.c.id,
@@ -48,7 +49,7 @@ def mark_deleted(revision: Revision, key: Key, *, now: datetime) -> bool:
         Whether there is such an object.
     """
     kind, namespace, name = key
-    found = revision.connection.execute(_ONE, {"kind": kind, "namespace": namespace, "name": name}).all()
+    found = revision.transaction.all(_ONE, {"kind": kind, "namespace": namespace, "name": name})
     is_there = bool(found)
     marks: list[dict[str, Any]] = []
     while found:
@@ -58,32 +59,31 @@ def mark_deleted(revision: Revision, key: Key, *, now: datetime) -> bool:
                 marks.append({"object_id": row.id, "deleted_at": seconds(now), "resource_version": version})
         # Trials own nothing, and there are many of them.
         owners = [row.uid for row in found if row.kind != "Trial"]
-        found = [row for uid in owners for row in revision.connection.execute(_OWNED, {"uid": uid})]
-    if marks:
-        revision.connection.execute(_MARK, marks)
+        found = [row for uid in owners for row in revision.transaction.all(_OWNED, {"uid": uid})]
+    revision.transaction.change_each(_MARK, marks)
     return is_there
 
 
-def remove_object(revision: Revision, resource: Resource, row: Row[*tuple[Any, ...]]) -> None:
+def remove_object(revision: Revision, resource: Resource, row: Row) -> None:
     """Takes an object out with all that is kept for it.
 
     Raises:
         Conflict: it still owns something.
     """
-    connection = revision.connection
-    owned = connection.scalar(_OWNED_COUNT, {"uid": row.uid}) or 0
+    transaction = revision.transaction
+    owned = transaction.scalar(_OWNED_COUNT, {"uid": row.uid}) or 0
     if owned:
         raise Conflict(
             f"{told(resource)} must own nothing when it is removed, got {owned} objects: remove them first"
         )
     version = revision.log(resource.key, row.uid, DELETED)
-    connection.execute(_REMOVE, {"object_id": row.id})
+    transaction.change(_REMOVE, {"object_id": row.id})
     if resource.kind == "Experiment":
-        withdraw_proposals(connection, row.uid, version=version)
-        clear_removed(connection, row.uid)
-        clear_tally(connection, row.uid)
+        withdraw_proposals(transaction, row.uid, version=version)
+        clear_removed(transaction, row.uid)
+        clear_tally(transaction, row.uid)
     elif resource.kind == "Suggestion" and row.owner_uid is not None:
-        withdraw_proposals(connection, row.owner_uid, version=version)
+        withdraw_proposals(transaction, row.owner_uid, version=version)
     elif resource.kind == "Trial" and row.owner_uid is not None:
-        count_trial(connection, row.owner_uid, row.phase, step=-1)
-        note_removed(connection, row.owner_uid, resource.metadata.name, version=version)
+        count_trial(transaction, row.owner_uid, row.phase, step=-1)
+        note_removed(transaction, row.owner_uid, resource.metadata.name, version=version)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, insert, select, update
 
 from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion, TrialAssignment
@@ -36,12 +36,14 @@ from katibpy.stores.resource_rules import (
 )
 from katibpy.stores.sql.database import Database
 from katibpy.stores.sql.history_rows import fetch_history, note_restored, read_proposals
+from katibpy.stores.sql.parsed import ParsedResources
 from katibpy.stores.sql.proposal_rows import read_memory, save_memory, save_proposals, take_proposal
 from katibpy.stores.sql.removal import mark_deleted, remove_object
 from katibpy.stores.sql.revision import Revision, StoreState, revising
 from katibpy.stores.sql.rows import READ, created_columns, derived_columns, head_of, resource_of, written
 from katibpy.stores.sql.schema import changes, labels, objects
 from katibpy.stores.sql.tallying import count_trial, move_trial, read_active, read_tally
+from katibpy.stores.sql.transaction import Row, Transaction
 
 R = TypeVar("R", bound=Resource)
 
@@ -74,7 +76,7 @@ _CHANGES = (
 class SqlResourceStore:
     """`ResourceStore` in a SQL database, shared with other processes.
 
-    It keeps nothing in memory and has no lock of its own; see `Database`.
+    What it keeps in memory is what it need not parse again, see `ParsedResources`; for locks see `Database`.
     """
 
     def __init__(
@@ -89,12 +91,13 @@ class SqlResourceStore:
         self._clock = clock
         self._new_uid = new_uid
         self._changes_kept = changes_kept
+        self._parsed = ParsedResources()
 
     def create(self, resource: R) -> R:
         """See `ResourceStore.create`."""
         require_creatable(resource)
         with self._revising() as revision:
-            existing = self._stored(revision.connection, resource)
+            existing = self._stored(revision.transaction, resource)
             if existing is not None:
                 raise already_exists(existing)
             return self._add(revision, resource)
@@ -102,9 +105,9 @@ class SqlResourceStore:
     def find(self, kind: type[R], namespace: str, name: str) -> R | None:
         """See `ResourceStore.find`."""
         asked = {"kind": kind_name(kind), "namespace": namespace, "name": name}
-        with self._database.reading() as connection:
-            row = connection.execute(_FIND, asked).first()
-        return None if row is None else resource_of(kind, row)
+        with self._database.reading() as transaction:
+            row = transaction.first(_FIND, asked)
+        return None if row is None else self._parsed.of(kind, row)
 
     def list(
         self,
@@ -135,9 +138,9 @@ class SqlResourceStore:
         query = query.order_by(objects.c.id)
         if limit is not None:
             query = query.limit(limit + 1)
-        with self._database.reading() as connection:
-            version = StoreState(connection).version
-            rows = connection.execute(query).all()
+        with self._database.reading() as transaction:
+            version = StoreState(transaction).version
+            rows = transaction.all_of(query)
         if limit is None or len(rows) <= limit:
             return Page(items=tuple(resource_of(kind, row) for row in rows), next=None, version=version)
         shown = rows[:limit]
@@ -150,14 +153,14 @@ class SqlResourceStore:
     def replace_spec(self, resource: R) -> R:
         """See `ResourceStore.replace_spec`."""
         with self._revising() as revision:
-            row, stored = self._current(revision.connection, resource)
+            row, stored = self._current(revision.transaction, resource)
             known, given = stored.metadata, resource.metadata
             is_new_spec = spec_of(stored) != spec_of(resource)
             if not is_new_spec and (known.labels, known.annotations) == (given.labels, given.annotations):
                 return stored
             if known.labels != given.labels:
-                revision.connection.execute(_DROP_LABELS, {"object_id": row.id})
-                self._add_labels(revision.connection, row.id, given.labels)
+                revision.transaction.change(_DROP_LABELS, {"object_id": row.id})
+                self._add_labels(revision.transaction, row.id, given.labels)
             changed = stored.but(
                 metadata=known.but(
                     labels=given.labels,
@@ -181,7 +184,7 @@ class SqlResourceStore:
     def remove(self, resource: Resource) -> None:
         """See `ResourceStore.remove`."""
         with self._revising() as revision:
-            row = self._row(revision.connection, resource)
+            row = self._row(revision.transaction, resource)
             if row is not None and row.uid == resource.metadata.uid:
                 remove_object(revision, resource, row)
 
@@ -196,24 +199,24 @@ class SqlResourceStore:
             namespace = suggestion.metadata.namespace
             save_proposals(revision, experiment_uid, proposals, namespace=namespace, first=first)
             if memory is not None:
-                save_memory(revision.connection, experiment_uid, memory)
+                save_memory(revision.transaction, experiment_uid, memory)
             return stored
 
     def proposals(self, experiment_uid: str, *, limit: int | None = None) -> tuple[StoredProposal, ...]:
         """See `ResourceStore.proposals`."""
-        with self._database.reading() as connection:
-            return read_proposals(connection, experiment_uid, limit=limit)
+        with self._database.reading() as transaction:
+            return read_proposals(transaction, experiment_uid, limit=limit)
 
     def memory(self, experiment_uid: str) -> bytes | None:
         """See `ResourceStore.memory`."""
-        with self._database.reading() as connection:
-            return read_memory(connection, experiment_uid)
+        with self._database.reading() as transaction:
+            return read_memory(transaction, experiment_uid)
 
     def create_trial(self, trial: Trial) -> Trial:
         """See `ResourceStore.create_trial`."""
         owner_uid = owner_uid_required(trial)
         with self._revising() as revision:
-            existing = self._stored(revision.connection, trial)
+            existing = self._stored(revision.transaction, trial)
             if existing is None:
                 return self._add(revision, trial)
             if owner_uid_of(existing) != owner_uid:
@@ -222,85 +225,89 @@ class SqlResourceStore:
 
     def active_trials(self, experiment_uid: str) -> tuple[Trial, ...]:
         """See `ResourceStore.active_trials`."""
-        with self._database.reading() as connection:
-            return read_active(connection, experiment_uid)
+        with self._database.reading() as transaction:
+            return read_active(transaction, experiment_uid, parsed=self._parsed)
 
     def tally(self, experiment_uid: str) -> Tally:
         """See `ResourceStore.tally`."""
-        with self._database.reading() as connection:
-            return read_tally(connection, experiment_uid)
+        with self._database.reading() as transaction:
+            return read_tally(transaction, experiment_uid, parsed=self._parsed)
 
     def history(self, experiment_uid: str, *, since: str | None = None) -> HistoryDelta:
         """See `ResourceStore.history`."""
-        with self._database.reading() as connection:
-            fetched = fetch_history(connection, experiment_uid, since=since)
+        with self._database.reading() as transaction:
+            fetched = fetch_history(transaction, experiment_uid, since=since)
         return fetched.delta()
 
     def changes(self, since: int, *, limit: int = 1000) -> tuple[Change, ...]:
         """See `ResourceStore.changes`."""
-        with self._database.reading() as connection:
-            state = StoreState(connection)
+        with self._database.reading() as transaction:
+            state = StoreState(transaction)
             require_changes(since, dropped=state.dropped, newest=state.version)
-            rows = connection.execute(_CHANGES, {"since": since, "most": limit})
-            return tuple(Change(*row) for row in rows)
+            rows = transaction.all(_CHANGES, {"since": since, "most": limit})
+        return tuple(Change(*row) for row in rows)
 
     def version(self) -> int:
         """See `ResourceStore.version`."""
-        with self._database.reading() as connection:
-            return StoreState(connection).version
+        with self._database.reading() as transaction:
+            return StoreState(transaction).version
 
-    def _revising(self) -> AbstractContextManager[Revision]:
-        return revising(self._database, self._changes_kept)
+    @contextmanager
+    def _revising(self) -> Iterator[Revision]:
+        with revising(self._database, self._changes_kept) as revision:
+            yield revision
+        for object_id, resource in revision.written.items():
+            self._parsed.committed(object_id, resource)
 
-    def _row(self, connection: Connection, resource: Resource) -> Row[*tuple[Any, ...]] | None:
+    def _row(self, transaction: Transaction, resource: Resource) -> Row | None:
         kind, namespace, name = resource.key
-        return connection.execute(_FIND, {"kind": kind, "namespace": namespace, "name": name}).first()
+        return transaction.first(_FIND, {"kind": kind, "namespace": namespace, "name": name})
 
-    def _stored(self, connection: Connection, resource: R) -> R | None:
-        row = self._row(connection, resource)
-        return None if row is None else resource_of(type(resource), row)
+    def _stored(self, transaction: Transaction, resource: R) -> R | None:
+        row = self._row(transaction, resource)
+        return None if row is None else self._parsed.of(type(resource), row)
 
-    def _current(self, connection: Connection, given: R) -> tuple[Row[*tuple[Any, ...]], R]:
-        row = self._row(connection, given)
+    def _current(self, transaction: Transaction, given: R) -> tuple[Row, R]:
+        row = self._row(transaction, given)
         require_version(given, None if row is None else str(row.resource_version))
         assert row is not None
-        return row, resource_of(type(given), row)
+        return row, self._parsed.of(type(given), row)
 
     def _add(self, revision: Revision, resource: R) -> R:
         version = revision.version + 1
         stored = born(resource, uid=self._new_uid(), version=version, created=self._clock.now())
         revision.log(stored.key, stored.metadata.uid, ADDED)
         columns = created_columns(stored, version=version)
-        revision.connection.execute(_INSERT, columns)
-        self._add_labels(revision.connection, version, stored.metadata.labels)
+        revision.transaction.change(_INSERT, columns)
+        self._add_labels(revision.transaction, version, stored.metadata.labels)
         if isinstance(stored, Trial):
             experiment_uid = columns["owner_uid"]
-            count_trial(revision.connection, experiment_uid, columns["phase"], step=1)
-            if not take_proposal(revision.connection, experiment_uid, stored.metadata.name):
-                note_restored(revision.connection, experiment_uid, stored.metadata.name)
+            count_trial(revision.transaction, experiment_uid, columns["phase"], step=1)
+            if not take_proposal(revision.transaction, experiment_uid, stored.metadata.name):
+                note_restored(revision.transaction, experiment_uid, stored.metadata.name)
+        revision.written[version] = stored
         return stored
 
-    def _add_labels(self, connection: Connection, object_id: int, given: Mapping[str, str]) -> None:
-        if given:
-            connection.execute(
-                _ADD_LABELS,
-                [{"object_id": object_id, "name": name, "value": value} for name, value in given.items()],
-            )
+    def _add_labels(self, transaction: Transaction, object_id: int, given: Mapping[str, str]) -> None:
+        transaction.change_each(
+            _ADD_LABELS,
+            [{"object_id": object_id, "name": name, "value": value} for name, value in given.items()],
+        )
 
     def _write_status(self, revision: Revision, resource: R, *, even_if_equal: bool = False) -> R:
-        row, stored = self._current(revision.connection, resource)
+        row, stored = self._current(revision.transaction, resource)
         if not even_if_equal and status_of(stored) == status_of(resource):
             return stored
         return self._replace(revision, row, stored, stored.but(status=status_of(resource)), is_spec=False)
 
-    def _replace(self, revision: Revision, row: Row[*tuple[Any, ...]], old: R, new: R, *, is_spec: bool) -> R:
+    def _replace(self, revision: Revision, row: Row, old: R, new: R, *, is_spec: bool) -> R:
         version = revision.log(new.key, row.uid, MODIFIED)
         columns = derived_columns(new)
         columns |= {"object_id": row.id, "resource_version": version, "status": written(status_of(new))}
         columns["record_version"] = row.record_version
         if isinstance(old, Trial) and isinstance(new, Trial):
             if columns["phase"] != row.phase:
-                move_trial(revision.connection, row.owner_uid, old=row.phase, new=columns["phase"])
+                move_trial(revision.transaction, row.owner_uid, old=row.phase, new=columns["phase"])
             if columns["phase"] != row.phase or alters_record(old, new):
                 columns["record_version"] = version
         if is_spec:
@@ -309,11 +316,13 @@ class SqlResourceStore:
                 "head": head_of(new),
                 "spec": written(spec_of(new)),
             }
-            revision.connection.execute(_WRITE_SPEC, columns)
+            revision.transaction.change(_WRITE_SPEC, columns)
         else:
             del columns["number"]
-            revision.connection.execute(_WRITE_STATUS, columns)
-        return new.but(metadata=new.metadata.but(resource_version=str(version)))
+            revision.transaction.change(_WRITE_STATUS, columns)
+        stored = new.but(metadata=new.metadata.but(resource_version=str(version)))
+        revision.written[row.id] = stored
+        return stored
 
 
 def _labelled(name: str, value: str) -> Select[tuple[int]]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
+from katibpy.api.model import Resource
 from katibpy.stores.sql import schema
 from katibpy.stores.sql.database import Database
+from katibpy.stores.sql.transaction import Row, Transaction
 
 _STATE = select(schema.store.c.epoch, schema.store.c.version, schema.store.c.dropped)
 # Where rows can be locked, this makes writers take turns, so that versions follow the order of commits and
@@ -35,8 +37,8 @@ class StoreState:
 
     __slots__ = ("dropped", "epoch", "version")
 
-    def __init__(self, connection: Connection, *, locked: bool = False) -> None:
-        row = connection.execute(_STATE_LOCKED if locked else _STATE).one()
+    def __init__(self, transaction: Transaction, *, locked: bool = False) -> None:
+        row: Row = transaction.first(_STATE_LOCKED if locked else _STATE)
         self.epoch: str = row.epoch
         self.version: int = row.version
         self.dropped: int = row.dropped
@@ -46,14 +48,16 @@ class Revision:
     """A transaction that changes resources.
 
     Attributes:
-        connection: where its statements go.
+        transaction: where its statements go.
         version: the newest version, that of the last logged change included.
+        written: what was written, by id.
     """
 
-    def __init__(self, connection: Connection, state: StoreState) -> None:
-        self.connection = connection
+    def __init__(self, transaction: Transaction, state: StoreState) -> None:
+        self.transaction = transaction
         self.version = state.version
         self.changes: list[dict[str, Any]] = []
+        self.written: dict[int, Resource] = {}
 
     def log(self, key: tuple[str, str, str], uid: str | None, change: str) -> int:
         """Notes one change of one object and gives the version it makes."""
@@ -79,15 +83,15 @@ def revising(database: Database, changes_kept: int) -> Iterator[Revision]:
     Raises:
         StoreError: the database could not do it.
     """
-    with database.writing() as connection:
-        state = StoreState(connection, locked=True)
-        revision = Revision(connection, state)
+    with database.writing() as transaction:
+        state = StoreState(transaction, locked=True)
+        revision = Revision(transaction, state)
         yield revision
         if not revision.changes:
             return
-        connection.execute(_LOG, revision.changes)
-        connection.execute(_ADVANCE, {"to": revision.version})
+        transaction.change_each(_LOG, revision.changes)
+        transaction.change(_ADVANCE, {"to": revision.version})
         if revision.version - state.dropped >= changes_kept + PRUNE_EVERY:
             until = revision.version - changes_kept
-            connection.execute(_PRUNE, {"until": until})
-            connection.execute(_DROPPED, {"until": until})
+            transaction.change(_PRUNE, {"until": until})
+            transaction.change(_DROPPED, {"until": until})

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from pydantic_core import to_json
-from sqlalchemy import Row
 
 from katibpy.api.model import Model, Resource
 from katibpy.api.trial import Trial
 from katibpy.core.records import rank_of
 from katibpy.stores.resource_rules import owner_uid_of, phase_of, spec_of, status_of
 from katibpy.stores.sql import schema
+from katibpy.stores.sql.transaction import Row
 
 R = TypeVar("R", bound=Resource)
 M = TypeVar("M", bound=Model)
@@ -93,7 +93,7 @@ def derived_columns(resource: Resource) -> dict[str, Any]:
     }
 
 
-def resource_of(kind: type[R], row: Row[*tuple[Any, ...]]) -> R:
+def resource_of(kind: type[R], row: Row) -> R:
     """The object of a row with the columns `READ`."""
     # The head is an object with at least a name; read in one go, the parts need no defaults in between.
     resource = kind.model_validate_json(f'{row.head[:-1]},"spec":{row.spec},"status":{row.status}}}')

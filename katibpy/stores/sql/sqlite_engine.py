@@ -6,10 +6,14 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, NullPool, create_engine, event
 
 BUSY_SECONDS = 20
 """How long a transaction waits for another process that is writing."""
+
+BEGIN_READING = "BEGIN"
+BEGIN_WRITING = "BEGIN IMMEDIATE"
+"""Takes the write lock now: a transaction never finds at its end that another process wrote in between."""
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
@@ -37,19 +41,15 @@ _MEANINGS = (
 
 
 def sqlite_engine(path: Path) -> Engine:
-    """An engine on the file; nothing is opened yet. Transactions begin with `begin`."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), pool_size=8, max_overflow=32)
+    """An engine on the file; nothing is opened yet. It keeps no connections: `Database` does."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=NullPool,
+        # A connection goes from thread to thread, used by one at a time.
+        connect_args={"check_same_thread": False},
+    )
     event.listen(engine, "connect", _set_up)
     return engine
-
-
-def begin(connection: Connection, *, writes: bool) -> None:
-    """Begins the transaction of a connection.
-
-    One that writes takes the write lock now, so that it never finds at its end that another process wrote
-    in between. (An event listener for it would slow every statement down.)
-    """
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def meaning_of(error: BaseException) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, insert, or_, select, update
 
 from katibpy.api.trial import Trial
 from katibpy.core.phases import ACTIVE_PHASES, FINISHED_PHASES, TrialPhase
 from katibpy.core.records import NAME_LIMIT, BestTrial, Tally, rank_of
-from katibpy.stores.sql.rows import READ, resource_of
+from katibpy.stores.sql.parsed import ParsedResources
+from katibpy.stores.sql.rows import READ
 from katibpy.stores.sql.schema import objects, tallies
+from katibpy.stores.sql.transaction import Transaction
 
 _OWN = and_(objects.c.owner_uid == bindparam("experiment_uid"), objects.c.kind == "Trial")
 _COUNT = (
@@ -54,58 +56,60 @@ _ACTIVE = (
 )
 
 
-def count_trial(connection: Connection, experiment_uid: str, phase: str, *, step: int) -> None:
+def count_trial(transaction: Transaction, experiment_uid: str, phase: str, *, step: int) -> None:
     """Counts one Trial more or less in a phase."""
-    counted = connection.execute(
-        _COUNT, {"experiment_uid_is": experiment_uid, "phase_is": phase, "step": step}
-    )
-    if counted.rowcount == 0:
-        connection.execute(_FIRST, {"experiment_uid": experiment_uid, "phase": phase, "count": step})
+    asked = {"experiment_uid_is": experiment_uid, "phase_is": phase, "step": step}
+    if transaction.change(_COUNT, asked) == 0:
+        transaction.change(_FIRST, {"experiment_uid": experiment_uid, "phase": phase, "count": step})
 
 
-def move_trial(connection: Connection, experiment_uid: str, *, old: str, new: str) -> None:
+def move_trial(transaction: Transaction, experiment_uid: str, *, old: str, new: str) -> None:
     """Counts one Trial less in a phase and one more in another."""
     asked = {"experiment_uid_is": experiment_uid, "old": old, "new": new}
-    if connection.execute(_MOVE, asked).rowcount < 2:
-        connection.execute(_FIRST, {"experiment_uid": experiment_uid, "phase": new, "count": 1})
+    if transaction.change(_MOVE, asked) < 2:
+        transaction.change(_FIRST, {"experiment_uid": experiment_uid, "phase": new, "count": 1})
 
 
-def clear_tally(connection: Connection, experiment_uid: str) -> None:
+def clear_tally(transaction: Transaction, experiment_uid: str) -> None:
     """Forgets the counts of an Experiment that is gone."""
-    connection.execute(_CLEAR, {"experiment_uid": experiment_uid})
+    transaction.change(_CLEAR, {"experiment_uid": experiment_uid})
 
 
-def read_counts(connection: Connection, experiment_uid: str) -> dict[TrialPhase, int]:
+def read_counts(transaction: Transaction, experiment_uid: str) -> dict[TrialPhase, int]:
     """Number of Trials by phase."""
-    rows = connection.execute(_COUNTS, {"experiment_uid": experiment_uid})
+    rows = transaction.all(_COUNTS, {"experiment_uid": experiment_uid})
     return {TrialPhase(phase): count for phase, count in rows}
 
 
-def read_tally(connection: Connection, experiment_uid: str) -> Tally:
+def read_tally(transaction: Transaction, experiment_uid: str, *, parsed: ParsedResources) -> Tally:
     """The tally; phases without Trials cost no query."""
-    counts = read_counts(connection, experiment_uid)
+    counts = read_counts(transaction, experiment_uid)
     newest: dict[TrialPhase, tuple[str, ...]] = {}
     for phase in FINISHED_PHASES:
         if phase in counts:
-            names = connection.scalars(_NEWEST, {"experiment_uid": experiment_uid, "phase": phase.value})
-            newest[phase] = tuple(reversed(names.all()))
-    return Tally(counts=counts, best=_read_best(connection, experiment_uid, counts), newest=newest)
+            names = transaction.scalars(_NEWEST, {"experiment_uid": experiment_uid, "phase": phase.value})
+            newest[phase] = tuple(reversed(names))
+    return Tally(counts=counts, best=_read_best(transaction, experiment_uid, counts, parsed), newest=newest)
 
 
-def read_active(connection: Connection, experiment_uid: str) -> tuple[Trial, ...]:
+def read_active(
+    transaction: Transaction, experiment_uid: str, *, parsed: ParsedResources
+) -> tuple[Trial, ...]:
     """Trials that have not ended, in creation order."""
-    rows = connection.execute(_ACTIVE, {"experiment_uid": experiment_uid})
-    return tuple(resource_of(Trial, row) for row in rows)
+    rows = transaction.all(_ACTIVE, {"experiment_uid": experiment_uid})
+    return tuple(parsed.of(Trial, row) for row in rows)
 
 
-def _read_best(connection: Connection, experiment_uid: str, phases: Iterable[TrialPhase]) -> BestTrial | None:
+def _read_best(
+    transaction: Transaction, experiment_uid: str, phases: Iterable[TrialPhase], parsed: ParsedResources
+) -> BestTrial | None:
     for phase in (TrialPhase.SUCCEEDED, TrialPhase.EARLY_STOPPED):
         if phase not in phases:
             continue
-        row = connection.execute(_BEST, {"experiment_uid": experiment_uid, "phase": phase.value}).first()
+        row = transaction.first(_BEST, {"experiment_uid": experiment_uid, "phase": phase.value})
         if row is None:
             continue
-        trial = resource_of(Trial, row)
+        trial = parsed.of(Trial, row)
         loss, observation = rank_of(trial), trial.status.observation
         if loss is not None and observation is not None:
             return BestTrial(

@@ -45,7 +45,7 @@ def stamp(path: Path, revision: str) -> None:
 def test_migrating_from_nothing_gives_the_schema_of_a_new_database(path: Path, tmp_path: Path) -> None:
     open_database(path).close()
     migrated = tmp_path / "migrated.db"
-    with open_database(migrated) as database, database.writing() as connection:
+    with open_database(migrated) as database, database.altering() as connection:
         for name in reversed([row[1] for row in schema_of(path) if row[0] == "table"]):
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
         migrate(connection, None, name="it")
@@ -56,12 +56,12 @@ def test_migrating_from_nothing_gives_the_schema_of_a_new_database(path: Path, t
 
 
 def test_the_schema_has_no_difference_that_alembic_sees(path: Path) -> None:
-    with open_database(path) as database, database.writing() as connection:
+    with open_database(path) as database, database.altering() as connection:
         command.check(configuration(connection))
 
 
 def test_downgrading_takes_every_table_away(path: Path) -> None:
-    with open_database(path) as database, database.writing() as connection:
+    with open_database(path) as database, database.altering() as connection:
         command.downgrade(configuration(connection), "base")
     assert [row[1] for row in schema_of(path) if row[0] == "table"] == ["alembic_version"]
 
@@ -165,10 +165,10 @@ def test_a_full_disk_is_told_and_leaves_whole_states(path: Path) -> None:
         store = SqlResourceStore(database, SteppingClock())
         owner = add_experiment(store)
         finish(store, owner, 0, "0.5")
-        with database.reading() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            # The pool has only this connection as long as one thread works.
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 4}")
+        with database.reading() as transaction:
+            (pages,) = transaction.cursor.execute("PRAGMA page_count").fetchone()
+            # There is only this connection as long as one thread works.
+            transaction.cursor.execute(f"PRAGMA max_page_count = {pages + 4}")
         with pytest.raises(StoreError, match=r"the disk is full: free some space"):
             finish_many(store, owner, 1000)
         require_consistent(store, owner.metadata.uid or "")

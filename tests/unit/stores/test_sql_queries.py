@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
-from sqlalchemy import Engine, event
 
 from katibpy.api.trial import Trial
 from katibpy.core.records import ObservedValue
@@ -30,37 +30,37 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 class Statements:
-    """What is sent to SQLite, with its parameters, and what SQLite plans to do."""
+    """What is sent to SQLite, and what SQLite plans to do."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.sent: list[tuple[str, Any]] = []
-        event.listen(Engine, "before_cursor_execute", self._note)
-
-    def stop(self) -> None:
-        event.remove(Engine, "before_cursor_execute", self._note)
+        self.sent: list[str] = []
+        # There is only this connection as long as one thread works.
+        self._trace(self._note)
 
     def plans(self) -> dict[str, str]:
-        self.stop()
+        self._trace(None)
         plans = {}
-        with self._database.reading() as connection:
-            for statement, parameters in self.sent:
+        with self._database.reading() as transaction:
+            for statement in self.sent:
                 if statement.startswith(("SELECT", "UPDATE", "DELETE")):
-                    first = parameters[0] if isinstance(parameters, list) else parameters
-                    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", first)
-                    plans[" ".join(statement.split())] = "; ".join(row[3] for row in rows)
+                    transaction.cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+                    plan = "; ".join(row[3] for row in transaction.cursor.fetchall())
+                    plans[" ".join(statement.split())] = plan
         return plans
 
-    def _note(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        self.sent.append((statement, parameters))
+    def _trace(self, listener: Callable[[str], None] | None) -> None:
+        with self._database.reading() as transaction:
+            cast("sqlite3.Cursor", transaction.cursor).connection.set_trace_callback(listener)
+
+    def _note(self, statement: str) -> None:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            self.sent.append(statement)
 
 
 @pytest.fixture
-def statements(database: Database) -> Iterator[Statements]:
-    noted = Statements(database)
-    yield noted
-    if event.contains(Engine, "before_cursor_execute", noted._note):
-        noted.stop()
+def statements(database: Database) -> Statements:
+    return Statements(database)
 
 
 def test_no_question_of_a_reconcile_scans_or_sorts_trials(database: Database, statements: Statements) -> None:
@@ -139,11 +139,13 @@ def test_no_float_column_holds_what_databases_disagree_on(database: Database) ->
     for number, text in enumerate(texts):
         finish(store, owner, number, text)
     observed.append("t", [ObservedValue(index, "m", text, 1.0) for index, text in enumerate(texts)])
-    with database.reading() as connection:
-        ranks = connection.exec_driver_sql("SELECT rank FROM objects WHERE rank IS NOT NULL").all()
-        rows = connection.exec_driver_sql("SELECT value, text FROM observations ORDER BY sequence").all()
+    with database.reading() as transaction:
+        transaction.cursor.execute("SELECT rank FROM objects WHERE rank IS NOT NULL")
+        ranks = transaction.cursor.fetchall()
+        transaction.cursor.execute("SELECT value, text FROM observations ORDER BY sequence")
+        rows = transaction.cursor.fetchall()
     assert sorted(rank for (rank,) in ranks) == [-0.5, 0.0]
-    assert [tuple(row) for row in rows] == [
+    assert rows == [
         (None, "nan"),
         (None, "inf"),
         (None, "-inf"),
