@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -53,7 +54,8 @@ def test_the_readme_example_in_a_notebook(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     # A cell for the function, one for the rest: as people write it.
     head, rest = re.split(r"(?=^client, space)", CODE, maxsplit=1, flags=re.MULTILINE)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (head, rest)])
+    make: Any = nbformat.v4  # it has types for some of its functions
+    notebook = make.new_notebook(cells=[make.new_code_cell(cell) for cell in (head, rest)])
     NotebookClient(notebook, timeout=50, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     printed = [output.text for output in outputs if output.get("name") == "stdout"]
