@@ -30,4 +30,9 @@ ROWS = (
         "suggestion_services.multivariate_tpe:MultivariateTpe",
         summary="tpe that always models the parameters together, by Katib's name for it",
     ),
+    Row(
+        "cmaes",
+        "suggestion_services.cma_es:CmaEs",
+        summary="evolution strategy for interacting numeric parameters; wants 100 trials or more",
+    ),
 )
