@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.suggestion import Suggestion
@@ -26,21 +27,21 @@ class ActiveTrials:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, ActiveTrial]] = {}
+        self._known: dict[str, dict[str | None, ActiveTrial]] = {}
 
     def of(self, experiment_uid: str, trials: Sequence[Trial]) -> tuple[ActiveTrial, ...]:
         """The active Trials of an Experiment, in the order given."""
-        known = self._known.get(experiment_uid, {})
-        versions = [trial.metadata.resource_version or "" for trial in trials]
-        table = {
-            version: known.get(version) or active_trial(trial)
-            for version, trial in zip(versions, trials, strict=True)
-        }
-        if table:
-            self._known[experiment_uid] = table
-        else:
+        if not trials:
             self._known.pop(experiment_uid, None)
-        return tuple(table.values())
+            return ()
+        known = self._known.get(experiment_uid, {})
+        found = [known.get(trial.metadata.resource_version) for trial in trials]
+        if all(found):
+            return tuple(cast("list[ActiveTrial]", found))
+        seen = tuple([active or active_trial(trial) for active, trial in zip(found, trials, strict=True)])
+        versions = [trial.metadata.resource_version for trial in trials]
+        self._known[experiment_uid] = dict(zip(versions, seen, strict=True))
+        return seen
 
 
 def active_trial(trial: Trial) -> ActiveTrial:

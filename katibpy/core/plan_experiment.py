@@ -15,7 +15,6 @@ from katibpy.api.experiment import (
 from katibpy.api.model import Condition
 from katibpy.api.status_conditions import (
     find_condition,
-    has_condition,
     set_condition,
     without_conditions,
 )
@@ -40,6 +39,10 @@ SUGGESTION_END_REACHED = "ExperimentSuggestionEndReached"
 FAILED = "ExperimentFailed"
 DEFAULT_PARALLEL = 3
 
+_CREATED = Condition(type="Created", reason="ExperimentCreated", message="Experiment is created")
+_RUNNING = Condition(type="Running", reason="ExperimentRunning", message="Experiment is running")
+_RESTARTING = Condition(type="Restarting", reason="ExperimentRestarting", message="Experiment is restarted")
+
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
@@ -58,13 +61,13 @@ def plan_experiment(view: ExperimentView) -> Plan[ExperimentStatus]:
     status = _counted(experiment.status, view)
     if status.start_time is None:
         status = status.but(start_time=view.now)
-        status = _with(status, "Created", "ExperimentCreated", "Experiment is created", view.now)
+        status = _with(status, _CREATED, view.now)
     if experiment_phase(status.conditions).is_finished:
         if not _can_continue(experiment, view):
             return Plan(status, _stops(view, view.active, "the Experiment has ended"))
         conditions = without_conditions(status.conditions, "Succeeded", "Failed", "Restarting")
         status = status.but(completion_time=None, conditions=conditions)
-        status = _with(status, "Restarting", "ExperimentRestarting", "Experiment is restarted", view.now)
+        status = _with(status, _RESTARTING, view.now)
     verdict = _verdict(view)
     if verdict is not None:
         return Plan(
@@ -72,7 +75,7 @@ def plan_experiment(view: ExperimentView) -> Plan[ExperimentStatus]:
             _stops(view, view.active, "the Experiment has ended"),
         )
     if view.tally.count():
-        status = _with(status, "Running", "ExperimentRunning", "Experiment is running", view.now)
+        status = _with(status, _RUNNING, view.now)
     return Plan(status, _balance(view))
 
 
@@ -179,7 +182,8 @@ def _ended(status: ExperimentStatus, verdict: _Verdict, now: datetime) -> Experi
     if running is not None and running.status == "True":
         stopped = Condition(type="Running", status="False", reason=running.reason, message=running.message)
         status = status.but(conditions=set_condition(status.conditions, stopped, now))
-    return _with(status, verdict.type, verdict.reason, verdict.message, now).but(completion_time=now)
+    condition = Condition(type=verdict.type, reason=verdict.reason, message=verdict.message)
+    return _with(status, condition, now).but(completion_time=now)
 
 
 def _balance(view: ExperimentView) -> tuple[Instruction, ...]:
@@ -221,9 +225,6 @@ def _stops(view: ExperimentView, trials: tuple[ActiveTrial, ...], cause: str) ->
     )
 
 
-def _with(status: ExperimentStatus, kind: str, reason: str, message: str, now: datetime) -> ExperimentStatus:
-    if has_condition(status.conditions, kind) and kind == "Created":
-        return status
-    condition = Condition(type=kind, reason=reason, message=message)
+def _with(status: ExperimentStatus, condition: Condition, now: datetime) -> ExperimentStatus:
     conditions = set_condition(status.conditions, condition, now)
     return status if conditions is status.conditions else status.but(conditions=conditions)

@@ -23,6 +23,10 @@ from katibpy.core.views import AlgorithmReply, SuggestionView
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
+_CREATED = Condition(type="Created", reason="SuggestionCreated", message="Suggestion is created")
+_READY = Condition(type="DeploymentReady", reason="DeploymentReady", message="Deployment is ready")
+_RUNNING = Condition(type="Running", reason="SuggestionRunning", message="Suggestion is running")
+
 _FINISHED_MESSAGES = {
     ResumePolicy.NEVER: "Suggestion is succeeded, can't be restarted",
     ResumePolicy.FROM_VOLUME: "Suggestion is succeeded, suggestion volume is not deleted, can be restarted",
@@ -41,7 +45,7 @@ def plan_suggestion(view: SuggestionView) -> Plan[SuggestionStatus]:
         return Plan(status, (RemoveSuggestion(suggestion),))
     if status.start_time is None:
         status = status.but(start_time=view.now)
-        status = _with(status, "Created", "SuggestionCreated", "Suggestion is created", view.now)
+        status = _set(status, _CREATED, view.now)
     if has_condition(status.conditions, "Failed") or experiment.metadata.deletion_timestamp is not None:
         return Plan(status)
     if experiment_phase(experiment.status.conditions).is_finished:
@@ -61,9 +65,10 @@ def plan_suggestion(view: SuggestionView) -> Plan[SuggestionStatus]:
         return Plan(status, again_after_seconds=delay)
     if not view.is_accepted and not has_condition(status.conditions, "Running"):
         return Plan(status, (ValidateSettings(experiment),))
-    status = status.but(conditions=without_conditions(status.conditions, "Succeeded"))
-    status = _with(status, "DeploymentReady", "DeploymentReady", "Deployment is ready", view.now)
-    status = _with(status, "Running", "SuggestionRunning", "Suggestion is running", view.now)
+    if has_condition(status.conditions, "Succeeded"):
+        status = status.but(conditions=without_conditions(status.conditions, "Succeeded"))
+    status = _set(status, _READY, view.now)
+    status = _set(status, _RUNNING, view.now)
     missing = suggestion.spec.requests - status.suggestion_count
     if view.reply is not None:
         return _saved(status, experiment, view.reply, missing)
@@ -118,5 +123,9 @@ def _with(
     status: SuggestionStatus, kind: str, reason: str, message: str, now: datetime, *, false: bool = False
 ) -> SuggestionStatus:
     condition = Condition(type=kind, status="False" if false else "True", reason=reason, message=message)
+    return _set(status, condition, now)
+
+
+def _set(status: SuggestionStatus, condition: Condition, now: datetime) -> SuggestionStatus:
     conditions = set_condition(status.conditions, condition, now)
     return status if conditions is status.conditions else status.but(conditions=conditions)

@@ -24,7 +24,7 @@ from katibpy.core.instructions import (
     StopRun,
 )
 from katibpy.core.phases import TrialPhase, trial_phase
-from katibpy.core.records import UNAVAILABLE, loss_of
+from katibpy.core.records import UNAVAILABLE
 from katibpy.core.runs import RunPhase, RunState
 from katibpy.core.views import TrialView
 
@@ -128,18 +128,19 @@ def _undecided(trial: Trial, run: RunState) -> _Verdict:
 
 
 def _ended(view: TrialView, status: TrialStatus, verdict: _Verdict) -> TrialStatus:
-    observation = _observation(view)
-    trial = view.trial.but(status=status.but(observation=observation))
-    status = status.but(
-        observation=observation, completion_time=view.run.ended_at or view.now, stop_request=None
-    )
-    running = find_condition(status.conditions, "Running")
+    conditions = status.conditions
+    running = find_condition(conditions, "Running")
     if running is not None and running.status == "True":
-        stopped = running.but(status="False")
-        status = status.but(conditions=set_condition(status.conditions, stopped, view.now))
+        conditions = set_condition(conditions, running.but(status="False"), view.now)
+    status = status.but(
+        conditions=conditions,
+        observation=_observation(view),
+        completion_time=view.run.ended_at or view.now,
+        stop_request=None,
+    )
     job_reason = f". Job reason: {verdict.reason}" if verdict.reason else ""
     job_message = f". Job message: {verdict.message}" if verdict.message else ""
-    if verdict.phase is TrialPhase.SUCCEEDED and not _has_objective(trial):
+    if verdict.phase is TrialPhase.SUCCEEDED and not _has_objective(view):
         return _with(
             view, status, "MetricsUnavailable", f"MetricsUnavailable{job_reason}", _missing_metric(view)
         )
@@ -170,15 +171,10 @@ def _observation(view: TrialView) -> Observation | None:
     return Observation(metrics=tuple(metrics))
 
 
-def _has_objective(trial: Trial) -> bool:
-    if loss_of(trial) is not None:
-        return True
-    name = trial.spec.objective.objective_metric_name
-    observation = trial.status.observation
-    # A text objective (an architecture, say) is a result, although it cannot be compared.
-    return observation is not None and any(
-        metric.name == name and metric.latest != UNAVAILABLE for metric in observation.metrics
-    )
+def _has_objective(view: TrialView) -> bool:
+    found = view.metrics.get(view.trial.spec.objective.objective_metric_name)
+    # A text (an architecture, say) is a result, although it cannot be compared.
+    return found is not None and any(text != UNAVAILABLE for text in (found.latest, found.min, found.max))
 
 
 def _missing_metric(view: TrialView) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 from typing import TypeAlias
 
 from katibpy.api.suggestion import TrialAssignment
@@ -51,6 +52,7 @@ class TrialLedger:
         # Both are ordered by version: a name moves to the end whenever it changes.
         self._changed: dict[str, int] = {}
         self._removed: dict[str, int] = {}
+        self._newest_names: dict[TrialPhase, tuple[str, ...]] = {}
         self._tally: Tally | None = None
 
     @property
@@ -105,7 +107,7 @@ class TrialLedger:
     def active_trials(self) -> tuple[Trial, ...]:
         """Trials that have not ended, in creation order."""
         if self._active_order is None:
-            self._active_order = sorted(self._active.values(), key=_place_of)
+            self._active_order = sorted(self._active.values(), key=attrgetter("place"))
         return tuple([line.trial for line in self._active_order])
 
     def tally(self) -> Tally:
@@ -114,11 +116,7 @@ class TrialLedger:
             self._tally = Tally(
                 counts={phase: count for phase, count in self._counts.items() if count},
                 best=self._best(),
-                newest={
-                    phase: tuple(name for _, _, name in places[-NAME_LIMIT:])
-                    for phase, places in self._finished.items()
-                    if places
-                },
+                newest={phase: self._newest(phase) for phase, places in self._finished.items() if places},
             )
         return self._tally
 
@@ -141,6 +139,7 @@ class TrialLedger:
             self._active_order = None
         else:
             insort(self._finished.setdefault(phase, []), line.place)
+            self._newest_names.pop(phase, None)
         if line.rank is not None:
             heappush(self._ranking[phase], (line.rank, line.place))
         self._tally = None
@@ -154,7 +153,15 @@ class TrialLedger:
         else:
             places = self._finished[phase]
             del places[bisect_left(places, line.place)]
+            self._newest_names.pop(phase, None)
         self._tally = None
+
+    def _newest(self, phase: TrialPhase) -> tuple[str, ...]:
+        names = self._newest_names.get(phase)
+        if names is None:
+            names = tuple([name for _, _, name in self._finished[phase][-NAME_LIMIT:]])
+            self._newest_names[phase] = names
+        return names
 
     def _best(self) -> BestTrial | None:
         for phase in _RANKED:
@@ -195,10 +202,6 @@ class TrialLedger:
         self._removed[name] = version
         self.version = version
         self._tally = None
-
-
-def _place_of(line: _Line) -> _Place:
-    return line.place
 
 
 def _newer(versions: dict[str, int], base: int) -> list[str]:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar, cast
 from uuid import uuid4
 
-from katibpy.api.model import Resource
+from katibpy.api.model import Model, ObjectMeta, Resource
 from katibpy.api.suggestion import Suggestion, TrialAssignment
 from katibpy.api.trial import Trial
 from katibpy.core.records import HistoryDelta, StoredProposal, Tally
@@ -142,15 +142,13 @@ class MemoryResourceStore:
             known = stored.metadata
             if not is_new_spec and (known.labels, known.annotations) == (given.labels, given.annotations):
                 return cast("R", stored)
-            changed = stored.but(
-                metadata=known.but(
-                    labels=given.labels,
-                    annotations=given.annotations,
-                    generation=(known.generation or 0) + is_new_spec,
-                ),
-                spec=spec_of(resource) if is_new_spec else spec_of(stored),
+            metadata = known.but(
+                labels=given.labels,
+                annotations=given.annotations,
+                generation=(known.generation or 0) + is_new_spec,
             )
-            return cast("R", self._replace(entry, changed))
+            spec = spec_of(resource) if is_new_spec else spec_of(stored)
+            return cast("R", self._replace(entry, metadata=metadata, spec=spec))
 
     def replace_status(self, resource: R) -> R:
         """See `ResourceStore.replace_status`."""
@@ -167,7 +165,7 @@ class MemoryResourceStore:
             for marked in self._with_owned(entry):
                 metadata = marked.resource.metadata
                 if metadata.deletion_timestamp is None:
-                    self._replace(marked, marked.resource.but(metadata=metadata.but(deletion_timestamp=now)))
+                    self._replace(marked, metadata=metadata.but(deletion_timestamp=now))
             return True
 
     def remove(self, resource: Resource) -> None:
@@ -322,11 +320,12 @@ class MemoryResourceStore:
         stored, status = entry.resource, status_of(resource)
         if not even_if_equal and status_of(stored) == status:
             return stored
-        return self._replace(entry, stored.but(status=status))
+        return self._replace(entry, status=status)
 
-    def _replace(self, entry: _Entry, changed: Resource) -> Resource:
-        version = self._log(changed, MODIFIED)
-        stored = changed.but(metadata=changed.metadata.but(resource_version=str(version)))
+    def _replace(self, entry: _Entry, *, metadata: ObjectMeta | None = None, **changes: Model) -> Resource:
+        version = self._log(entry.resource, MODIFIED)
+        metadata = (metadata or entry.resource.metadata).but(resource_version=str(version))
+        stored = entry.resource.but(metadata=metadata, **changes)
         entry.resource = stored
         if isinstance(stored, Trial):
             owner_uid = owner_uid_of(stored)
