@@ -19,6 +19,8 @@ from katibpy.api.trial import Trial
 from katibpy.api.validate_update import BUDGET_FIELDS, validate_update
 from katibpy.app.admission import Admitted, Check
 from katibpy.app.clock import SystemClock
+from katibpy.app.configuration import read_configuration
+from katibpy.app.execution import local_execution
 from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
 from katibpy.app.last_runs import note_run
@@ -33,9 +35,9 @@ from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
+from katibpy.runners.execution import Execution
 from katibpy.runners.free_disk import FreeDisk
 from katibpy.runners.gang.job import replica_log, replicas_with_logs
-from katibpy.runners.host_processes import check_runnable
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
 from katibpy.runners.slots import Slots, slots_for
 from katibpy.stores.state_directory import StateDirectory
@@ -124,13 +126,15 @@ def local_slots(gpus: str | None = None) -> Slots:
     return slots_for(gpus or os.environ.get(GPUS_VARIABLE, ""), os.environ)
 
 
-def local_checks(slots: Slots | None = None) -> tuple[Check, ...]:
+def local_checks(slots: Slots | None = None, execution: Execution | None = None) -> tuple[Check, ...]:
     """What this machine's runner and collectors refuse, for admission without an engine.
 
     Args:
         slots: what trials may be given; see `local_slots`.
+        execution: how trials are run; as processes unless given.
     """
     known = slots or local_slots()
+    check_runnable = (execution or local_execution()).check
 
     def check_trial(experiment: Experiment) -> tuple[FieldError, ...]:
         return check_runnable(experiment) or known.check(experiment)
@@ -153,6 +157,7 @@ class LocalEngine:
         working_directory: Path | None = None,
         slots: Slots | None = None,
         housekeeping: Housekeeping | None = None,
+        execution: Execution | None = None,
         command: str = "",
     ) -> None:
         """Opens (or creates) the state directory and begins to start the algorithm service.
@@ -163,14 +168,18 @@ class LocalEngine:
             working_directory: of trials that name none; the current one unless given.
             slots: what trials may be given; see `local_slots`.
             housekeeping: what is kept of trials; all of it but the middle of huge outputs unless given.
+            execution: how trials are run; as the configuration in the state directory says unless given.
             command: what a user types to go on with the Experiments, for messages.
 
         Raises:
-            InputError: `KATIB_GPUS` means no devices of this machine.
+            InputError: `KATIB_GPUS` means no devices of this machine, or the configuration is wrong.
             StateDirectoryLocked: another engine works on it.
             StoreError: it cannot be opened.
         """
         slots = slots or local_slots()
+        execution = execution or local_execution(
+            read_configuration(state_dir), working_directory=working_directory
+        )
         self._clock = clock = SystemClock()
         self._path = state_dir.absolute()
         self._directory = StateDirectory.claim(state_dir, clock)
@@ -186,7 +195,7 @@ class LocalEngine:
             root,
             clock=clock,
             stop_grace_seconds=stop_grace_seconds,
-            working_directory=working_directory or Path.cwd(),
+            execution=execution,
             slots=slots,
             disk=FreeDisk(root, housekeeping.min_free_disk),
         )

@@ -15,10 +15,10 @@ from katibpy.api.experiment import Experiment
 from katibpy.app.admission import Admitted
 from katibpy.app.housekeeping import Housekeeping
 from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks, local_slots
+from katibpy.cli import execution_options, housekeeping_options
 from katibpy.cli.command_get import listing
 from katibpy.cli.documents import AdmittedFile, located, read_files
 from katibpy.cli.failures import FAILED, INTERRUPTED, Problems
-from katibpy.cli.housekeeping_options import SPELLINGS, housekeeping_options
 from katibpy.cli.interrupts import Interrupts
 from katibpy.cli.kinds import full_name
 from katibpy.cli.options import gpus_option, output_option, state_directory_option
@@ -31,6 +31,7 @@ from katibpy.display.failures import CommonFailure, common_failure
 from katibpy.display.follower import Follower
 from katibpy.display.values import NOTHING, counted
 from katibpy.errors import InvalidResource
+from katibpy.runners.execution import Execution
 
 _TICK_SECONDS = 0.25
 _GRACE_SECONDS = 10.0
@@ -67,7 +68,8 @@ class Ended:
 @output_option("table", "json", "yaml", "name")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress, only the result.")
 @gpus_option
-@housekeeping_options
+@execution_options.execution_options
+@housekeeping_options.housekeeping_options
 @state_directory_option
 @verbose_option
 @click.pass_context
@@ -81,6 +83,7 @@ def run(
     quiet: bool,
     gpus: str,
     housekeeping: Housekeeping,
+    execution: Execution,
     state_dir: Path,
 ) -> None:
     """Runs all Experiments of the FILEs at once, to their best parameters, on this machine.
@@ -89,7 +92,8 @@ def run(
     the result to stdout.
     """
     slots = local_slots(gpus)
-    admitted = read_files(files, checks=local_checks(slots), allow_unknown=allow_unknown, namespace=namespace)
+    checks = local_checks(slots, execution)
+    admitted = read_files(files, checks=checks, allow_unknown=allow_unknown, namespace=namespace)
     display = _display(quiet=quiet)
     logging_handler = log_to(display.say, level=log_level(verbosity(ctx), is_quiet=quiet))
     try:
@@ -99,6 +103,7 @@ def run(
                 stop_grace_seconds=_GRACE_SECONDS,
                 slots=slots,
                 housekeeping=housekeeping,
+                execution=execution,
                 command=_resume_command(ctx),
             )
             ended, is_complete = _run(engine, admitted, display, interrupts, replace=replace, quiet=quiet)
@@ -268,7 +273,8 @@ def _say_interrupted(ended: Sequence[Ended], resume: str) -> None:
 def _resume_command(ctx: click.Context) -> str:
     """The command that goes on from here, with the options that were given on this command line."""
     words = ["katib", "run"]
-    spellings = {"state_dir": "--state-dir", "namespace": "-n", "output": "-o", **SPELLINGS, "gpus": "--gpus"}
+    spellings = {"state_dir": "--state-dir", "namespace": "-n", "output": "-o", "gpus": "--gpus"}
+    spellings |= housekeeping_options.SPELLINGS | execution_options.SPELLINGS
     flags = {"allow_unknown": "--allow-unknown", "quiet": "-q"}
     for name, value in ctx.params.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:

@@ -6,9 +6,11 @@ import click
 
 from katibpy.app.local import local_checks, local_slots
 from katibpy.cli.documents import STDIN, read_files
+from katibpy.cli.execution_options import execution_options
 from katibpy.cli.failures import Problems
 from katibpy.cli.options import gpus_option
 from katibpy.cli.verbosity import verbose_option
+from katibpy.runners.execution import Execution
 
 _ELSEWHERE = "all else is fine: katib validate --for any"
 
@@ -27,16 +29,23 @@ _ELSEWHERE = "all else is fine: katib validate --for any"
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of resources that do not name one.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing about valid files.")
 @gpus_option
+@execution_options
 @verbose_option
 def validate(
-    files: tuple[str, ...], target: str, allow_unknown: bool, namespace: str | None, quiet: bool, gpus: str
+    files: tuple[str, ...],
+    target: str,
+    allow_unknown: bool,
+    namespace: str | None,
+    quiet: bool,
+    gpus: str,
+    execution: Execution,
 ) -> None:
     """Checks files and reports every problem of every file at once.
 
     A FILE is YAML or JSON and may hold several documents; - is standard input. The exit code is 2 when
     anything is wrong.
     """
-    checks = local_checks(local_slots(gpus)) if target == "local" else ()
+    checks = local_checks(local_slots(gpus), execution) if target == "local" else ()
     try:
         valid = read_files(files, checks=checks, allow_unknown=allow_unknown, namespace=namespace)
     except Problems as err:

@@ -9,6 +9,7 @@ from pathlib import Path
 from katibpy.api.experiment import Experiment
 from katibpy.api.trial import Trial
 from katibpy.errors import FieldError
+from katibpy.runners.container.leftovers import clear_containers
 from katibpy.runners.devices import VISIBLE_VARIABLE
 from katibpy.runners.executables import CommandNotFound, find_executable
 from katibpy.runners.execution import CannotStart, Launch
@@ -17,8 +18,10 @@ from katibpy.runners.fresh_directory import renew
 from katibpy.runners.gang.job import GangJob, Place, gang_job_of, gang_problems, primary_shape
 from katibpy.runners.gang.kinds import gang_kind_of
 from katibpy.runners.gang.launching import explain_gang, launch_gang, meet, member_of, shares
+from katibpy.runners.host_images import HostImages
 from katibpy.runners.host_room import host_room, thread_environment
 from katibpy.runners.job_fields import PROCESS_RULES
+from katibpy.runners.job_shape import shape_of
 from katibpy.runners.local_job import (
     LocalJob,
     MetricsPlace,
@@ -49,9 +52,10 @@ def check_runnable(experiment: Experiment) -> tuple[FieldError, ...]:
 class HostProcesses:
     """Implements `Execution`. Has no state but the ports it gave out."""
 
-    def __init__(self, working_directory: Path) -> None:
-        """Takes the directory of jobs without `workingDir`."""
+    def __init__(self, working_directory: Path, images: HostImages | None = None) -> None:
+        """Takes the directory of jobs without `workingDir`, and what stands for images."""
         self._working_directory = working_directory
+        self._images = images or HostImages()
         self._ports = FreePorts()
 
     def check(self, experiment: Experiment) -> tuple[FieldError, ...]:
@@ -66,7 +70,10 @@ class HostProcesses:
         """
         kind, here = gang_kind_of(trial.spec.run_spec), self._working_directory
         if kind is None:
-            return single_job_of(trial, directory=directory, default_working_directory=here)
+            shape = shape_of(trial.spec.run_spec, trial.spec.primary_container_name)
+            here = self._images.working_directory(shape, here)
+            job = single_job_of(trial, directory=directory, default_working_directory=here)
+            return self._images.applied(job, shape)
         gang = gang_job_of(trial, kind, PROCESS_RULES, directory=directory, working_directory=here)
         for place in gang.rehearsal():
             self._process(gang, place)
@@ -111,7 +118,9 @@ class HostProcesses:
             process = self._process(job, place)
             program = _program(process, environment, place.replica.name)
             _make(process)
-            told = {} if visible is None else {VISIBLE_VARIABLE: visible}
+            told = _searching(process, environment)
+            if visible is not None:
+                told[VISIBLE_VARIABLE] = visible
             if place.demand.cpu_limit is not None:
                 told |= thread_environment(place.demand.cpu_limit, host_room())
             members.append(
@@ -125,21 +134,30 @@ class HostProcesses:
         return launch_gang(job, members, environment, attempt)
 
     def _process(self, job: GangJob, place: Place) -> Process:
-        return process_of(
+        shape = place.replica.shape
+        process = process_of(
             job.trial,
-            place.replica.shape,
+            shape,
             directory=place.directory,
-            default_working_directory=self._working_directory,
+            default_working_directory=self._images.working_directory(shape, self._working_directory),
             told=place.told,
         )
+        return self._images.applied(process, shape)
 
     def end(self, attempt: Path) -> str:
-        """Nothing is left outside of an attempt's processes."""
-        return ""
+        """Removes the containers of an attempt that another execution began; of its own nothing is left."""
+        return clear_containers(attempt)
 
     def explain(self, attempt: Path) -> str:
         """Which replica of a gang failed."""
         return explain_gang(attempt)
+
+
+def _searching(process: Process, environment: Mapping[str, str]) -> dict[str, str]:
+    """PATH with the directories that come first for this process; {} when there are none."""
+    if not process.search_first:
+        return {}
+    return {"PATH": os.pathsep.join((*process.search_first, environment.get("PATH") or os.defpath))}
 
 
 def _make(process: Process) -> None:
@@ -160,7 +178,7 @@ def _program(process: Process, environment: Mapping[str, str], name: str = "") -
     if not directory.is_dir():
         message = f"{whose}the working directory {directory} does not exist; make it, or change workingDir"
         raise CannotStart(message, reason=START_FAILED)
-    path = {**environment, **process.environment}.get("PATH", os.defpath)
+    path = {**environment, **_searching(process, environment), **process.environment}.get("PATH", os.defpath)
     try:
         return find_executable(process.argv[0], search_path=path, working_directory=directory)
     except CommandNotFound as error:

@@ -63,6 +63,7 @@ class Process:
         private_directories: to be made before it starts.
         fresh_directories: those of them that are emptied before every attempt.
         metrics: where it writes its metrics, when a collector reads a file.
+        search_first: directories that come first in PATH.
     """
 
     argv: tuple[str, ...]
@@ -71,6 +72,7 @@ class Process:
     private_directories: tuple[Path, ...] = ()
     fresh_directories: tuple[Path, ...] = ()
     metrics: MetricsPlace | None = None
+    search_first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,7 +345,7 @@ class LocalRun:
             self.is_withdrawn = True
             raise _Over
         found = verdict_on(end, job, number=number, ending=self._ending, is_overdue=is_overdue)
-        if not found.is_good and (part := self._host.execution.explain(self._attempt(number).directory)):
+        if found.has_culprit and (part := self._host.execution.explain(self._attempt(number).directory)):
             found = replace(found, message=f"{part}: {found.message}")
         if found.is_final:
             code, at = (end.exit.code, end.exit.ended_at) if end.exit is not None else (None, None)

@@ -32,9 +32,9 @@ class Verdict:
     is_final: bool = True
 
     @property
-    def is_good(self) -> bool:
-        """Whether nothing went wrong: it has done its work, or was not to."""
-        return self.reason in (COMPLETED, STOPPED)
+    def has_culprit(self) -> bool:
+        """Whether something of the job went wrong by itself."""
+        return self.reason not in (COMPLETED, STOPPED, DEADLINE_EXCEEDED)
 
 
 def verdict_on(end: End, job: LocalJob, *, number: int, ending: str, is_overdue: bool) -> Verdict:
