@@ -10,6 +10,7 @@ from pathlib import Path
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.trial import Trial
+from katibpy.app.trial_output import OutputReader
 from katibpy.client.session import Session
 from katibpy.core.phases import trial_phase
 from katibpy.display.failures import CommonFailure
@@ -34,10 +35,10 @@ def log_lines(session: Session, trial: Trial, *, follow: bool) -> Iterator[str]:
         return
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
-    with path.open("rb") as file:
+    with OutputReader(path) as file:
         is_last = False
         while True:
-            chunk = file.read(_CHUNK)
+            chunk = file.read()
             *lines, rest = (rest + decoder.decode(chunk)).split("\n")
             yield from (line.removesuffix("\r") for line in lines)
             if chunk:
