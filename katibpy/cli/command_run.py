@@ -213,11 +213,11 @@ def _print(ended: Sequence[Ended], output: str) -> None:
         for experiment in experiments:
             click.echo(full_name(experiment))
     elif output == "table":
-        console = result_console()
+        console, options = result_console(), _state_option(click.get_current_context())
         for index, each in enumerate(ended):
             if index:
                 console.print()
-            print_result(console, each.experiment, each.failure)
+            print_result(console, each.experiment, each.failure, options=options)
     elif len(experiments) == 1:
         text = dump_json(experiments[0]) if output == "json" else dump_yaml(experiments[0])
         click.echo(text.rstrip("\n"))
@@ -268,6 +268,13 @@ def _say_interrupted(ended: Sequence[Ended], resume: str) -> None:
         noun = "trial" if done == 1 and not of else "trials"
         _say(f"experiment {each.experiment.metadata.name}: interrupted after {done}{of} {noun}{so_far}")
     _say(f"resume with: {resume}")
+
+
+def _state_option(ctx: click.Context) -> str:
+    """How other commands find this state; nothing where they find it as this one did."""
+    if ctx.get_parameter_source("state_dir") is not click.core.ParameterSource.COMMANDLINE:
+        return ""
+    return shlex.join(["--state-dir", str(ctx.params["state_dir"])])
 
 
 def _resume_command(ctx: click.Context) -> str:

@@ -29,8 +29,17 @@ def result_console() -> Console:
     )
 
 
-def print_result(console: Console, experiment: Experiment, failure: CommonFailure | None) -> None:
-    """How the Experiment ended, its best trial as a table, counts, duration, the common failure."""
+def print_result(
+    console: Console, experiment: Experiment, failure: CommonFailure | None, *, options: str = ""
+) -> None:
+    """How the Experiment ended, its best trial as a table, counts, duration, the common failure.
+
+    Args:
+        console: where it is printed.
+        experiment: as it is at its end.
+        failure: the most common one.
+        options: what other commands need to find the same state, such as `--state-dir DIR`.
+    """
     phase = experiment_phase(experiment.status.conditions)
     ending = find_condition(experiment.status.conditions, phase.value)
     name = experiment.metadata.name
@@ -39,6 +48,9 @@ def print_result(console: Console, experiment: Experiment, failure: CommonFailur
     console.print(Text(f"{name}: {message}", style))
     if experiment.status.current_optimal_trial is not None:
         console.print(_table(experiment))
+    elif phase is ExperimentPhase.SUCCEEDED and experiment.spec.objective is not None:
+        metric = one_line(experiment.spec.objective.objective_metric_name)
+        console.print(Text(f"No trial is the best: not one reported a finite number for {metric}"))
     console.print(Text(_counts(experiment)))
     if failure is not None:
         share = f"{failure.count} of {failure.total}"
@@ -47,7 +59,8 @@ def print_result(console: Console, experiment: Experiment, failure: CommonFailur
             console.print(Text(f"Last output of {failure.example}: {failure.output}"))
         namespace = experiment.metadata.namespace
         option = "" if namespace == "default" else f" -n {namespace}"
-        console.print(Text(f"See: katib logs {failure.example}{option}"))
+        words = f"{option} {options}".rstrip()
+        console.print(Text(f"See: katib logs {failure.example}{words}"))
 
 
 def _table(experiment: Experiment) -> Table:
