@@ -233,11 +233,13 @@ class TrialOutputs:
         stdout: file that gets standard output and standard error.
         metrics_path: file or directory of a File or TensorFlowEvent collector, else None.
         metrics_offset: bytes of that file that were there before the run began.
+        side_logs: pattern of the names of further outputs beside `stdout`; "" when there are none.
     """
 
     stdout: Path
     metrics_path: Path | None = None
     metrics_offset: int = 0
+    side_logs: str = ""
 
 
 class TrialRunner(Protocol):

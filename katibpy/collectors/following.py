@@ -12,6 +12,7 @@ from katibpy.collectors.followed_file import FollowedFile
 from katibpy.collectors.output_cap import OutputCap
 from katibpy.collectors.parser import Parser
 from katibpy.collectors.reading import Reading
+from katibpy.collectors.side_logs import SideLogs
 from katibpy.core.records import ObservedValue
 from katibpy.core.runs import CollectionState
 from katibpy.errors import StoreError, Unsupported
@@ -67,6 +68,7 @@ class Following:
         self._row: Row | None = None
         self._output: FollowedFile | None = None
         self._cap: OutputCap | None = None
+        self._side_logs: SideLogs | None = None
         self._reading: Reading | None = None
         self._output_limit = output_limit
         self._note(self._prepare(outputs))
@@ -89,7 +91,7 @@ class Following:
             self.due = now + min(BUSY_SECONDS * 2.0 ** min(self._failures, 30), _LONGEST_RETRY_SECONDS)
             return
         self._failures = 0
-        self._cut()
+        self._cut(now)
         if self._is_read:
             self._conclude()
             self.due = float("inf")
@@ -102,6 +104,8 @@ class Following:
         for file in {self._output, self._source}:
             if file is not None:
                 file.close()
+        if self._side_logs is not None:
+            self._side_logs.close()
 
     def _prepare(self, outputs: TrialOutputs | None) -> str:
         spec = self.trial.spec.metrics_collector
@@ -111,6 +115,8 @@ class Following:
         self._output = FollowedFile(outputs.stdout)
         if self._output_limit is not None:
             self._cap = OutputCap(outputs.stdout, limit=self._output_limit)
+            if outputs.side_logs:
+                self._side_logs = SideLogs(outputs.stdout.parent, outputs.side_logs, limit=self._output_limit)
         try:
             self._row = row_of(spec)
             metrics = (objective.objective_metric_name, *objective.additional_metric_names)
@@ -146,13 +152,15 @@ class Following:
             self._pending += self._reading.end(arrived=arrived)
         self._is_read = True
 
-    def _cut(self) -> None:
-        """Drops what is too much of the output; no value is pending."""
+    def _cut(self, now: float) -> None:
+        """Drops what is too much of the outputs; no value is pending."""
         if self._reading is not None:
             self._reading.stored()
         if self._cap is not None and self._output is not None and self._output is not self._source:
             # Nobody reads it: it may be cut anywhere.
             self._cap.cut(self._output)
+        if self._side_logs is not None:
+            self._side_logs.cut(now)
 
     def _ship(self) -> bool:
         try:
@@ -177,6 +185,8 @@ class Following:
         seen = self._parser.seen_names if self._parser is not None else ()
         if self._cap is not None and self._output is not None and self._output.descriptor is not None:
             self._cap.compact(self._output.descriptor)
+        if self._side_logs is not None:
+            self._side_logs.compact()
         self.state = CollectionState(
             is_attached=True,
             is_drained=True,

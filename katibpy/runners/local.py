@@ -36,6 +36,8 @@ from katibpy.runners.alarms import Alarms
 from katibpy.runners.executables import search_path_of
 from katibpy.runners.execution import Execution
 from katibpy.runners.free_disk import FreeDisk
+from katibpy.runners.gang.job import REPLICA_LOGS
+from katibpy.runners.gang.kinds import gang_kind_of
 from katibpy.runners.graveyard import Graveyard
 from katibpy.runners.host_processes import HostProcesses
 from katibpy.runners.local_host import Host
@@ -173,6 +175,7 @@ class LocalRunner:
             stdout=directory / OUTPUT_NAME,
             metrics_path=None if place is None else place.path,
             metrics_offset=0 if place is None or place.is_private else _read_offset(directory),
+            side_logs="" if gang_kind_of(trial.spec.run_spec) is None else REPLICA_LOGS,
         )
 
     def remove(self, trial: Trial) -> None:

@@ -18,6 +18,9 @@ from katibpy.runners.job_fields import PodRules, whole_number
 from katibpy.runners.job_shape import JobShape, demand_in, shape_of
 from katibpy.runners.local_job import DEFAULT_BACKOFF_LIMIT, LocalJob
 
+REPLICA_LOGS = "replica-*.log"
+"""The outputs of replicas that are not the primary one, in the trial's directory."""
+
 _LABELS_PATH = "spec.trialTemplate.primaryPodLabels"
 
 
@@ -99,7 +102,7 @@ def replica_log(directory: Path, name: str) -> Path:
 
 def replicas_with_logs(directory: Path) -> tuple[str, ...]:
     """The replicas that have written such a file."""
-    found = (path.name for path in directory.glob("replica-*.log"))
+    found = (path.name for path in directory.glob(REPLICA_LOGS))
     return tuple(sorted(name.removeprefix("replica-").removesuffix(".log") for name in found))
 
 

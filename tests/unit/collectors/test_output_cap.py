@@ -252,3 +252,21 @@ def test_a_deleted_output_is_left_alone(tmp_path: Path) -> None:
     bench.end()
     assert bench.texts == ["1", "2"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_outputs_of_other_processes_are_cut_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.following.close()
+    outputs = TrialOutputs(stdout=bench.path, side_logs="replica-*.log")
+    bench.following = Following(bench.trial, outputs, store=bench.store, output_limit=LIMIT)
+    other = tmp_path / "replica-worker-1.log"
+    for moment in range(20):
+        with other.open("ab") as file:
+            file.write(b"loss=%d\n" % moment + noise(500_000))
+        bench.following.step(float(moment), arrived=1.0)
+        if LINUX:
+            assert disk_usage(other) <= LIMIT + 8192
+    bench.end()
+    assert other.stat().st_size <= LIMIT + 100
+    assert b"dropped here" in other.read_bytes()
+    assert bench.texts == []
