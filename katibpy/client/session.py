@@ -194,6 +194,8 @@ class Session:
 
     def _running_engine(self) -> LocalEngine:
         self._check_process()
+        if _is_ending.is_set():
+            raise KatibError("nothing can be run any more: this program is ending")
         with self._lock:
             if self._engine is None:
                 from katibpy.app.local import LocalEngine
@@ -227,7 +229,10 @@ def _poll(is_reached: Callable[[], bool], timeout_seconds: float) -> bool:
 
 
 def _unfinished(resources: ResourceStore, names: set[tuple[str, str]]) -> list[Experiment]:
-    found = (resources.find(Experiment, namespace, name) for namespace, name in sorted(names))
+    try:
+        found = [resources.find(Experiment, namespace, name) for namespace, name in sorted(names)]
+    except KatibError:
+        return []  # the state directory may have been removed, and trials must be ended all the same
     return [each for each in found if each is not None and not _is_over(each)]
 
 
@@ -252,29 +257,41 @@ def _interrupted(experiment: Experiment) -> str:
     )
 
 
-# How everything ends with the program. A thread that waits for the main thread runs before the interpreter
-# begins to shut down, when threads and processes can still be started and waited for; functions of `atexit`
-# run later, when Python 3.12 and newer allow neither. They are what is left when the wait was interrupted.
+# How everything ends with the program. A thread that waits for the program's others runs before the
+# interpreter begins to shut down, when threads and processes can still be started and waited for; functions
+# of `atexit` run later, when Python 3.12 and newer allow neither. They are what is left when the wait was
+# interrupted.
 
 _closer: threading.Thread | None = None
+_is_ending = threading.Event()
 
 
 def _end_with_program() -> None:
     global _closer
     with _sessions_lock:
         if _closer is None or not _closer.is_alive():
-            _closer = threading.Thread(target=_close_after_main_thread, name="katibpy-closer", daemon=False)
+            _closer = threading.Thread(target=_close_after_all, name="katibpy-closer", daemon=False)
             _closer.start()
             atexit.register(_kill_all)
 
 
-def _close_after_main_thread() -> None:
+def _close_after_all() -> None:
     threading.main_thread().join()
+    # The interpreter waits for these, too, and they may be using a client.
+    while others := [each for each in threading.enumerate() if _is_waited_for(each)]:
+        for thread in others:
+            thread.join()
+    _is_ending.set()
     for session in _open_sessions():
         session.close()
 
 
+def _is_waited_for(thread: threading.Thread) -> bool:
+    return thread.is_alive() and not thread.daemon and thread is not threading.current_thread()
+
+
 def _kill_all() -> None:
+    _is_ending.set()
     for session in _open_sessions():
         session.close(kill=True)
 

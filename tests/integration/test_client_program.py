@@ -107,6 +107,13 @@ def test_a_program_that_raises_stops_its_trials_after_its_traceback(tmp_path: Pa
     assert running_trials(tmp_path) == []
 
 
+def test_a_thread_that_tunes_may_outlive_the_main_one(tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    thread = "import threading\nthreading.Thread(target=lambda: {finish}).start()\nprint('main ends')\n"
+    code, out, err = ran(tmp_path, TUNE + thread.format(finish=FINISH))
+    assert (code, out, err) == (0, "main ends\n4\n", "")
+
+
 def test_ctrl_c_ends_the_wait_and_then_the_trials(tmp_path: Path) -> None:
     with started(tmp_path, TUNE + FINISH) as process:
         wait_until(lambda: len(starts(tmp_path)) == 2)
