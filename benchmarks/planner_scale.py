@@ -98,7 +98,7 @@ def run(trials: int, *, parallel: int) -> Taken:
 
 
 def measure(sizes: list[int], *, parallel: int, repeats: int) -> dict[int, list[Taken]]:
-    """Runs of every size, small ones around each large one, so that all meet the same moods of the machine."""
+    """Runs of every size, small ones around each large one, so that all meet the same load."""
     taken: dict[int, list[Taken]] = {size: [] for size in sizes}
     for _ in range(repeats):
         for size in sizes:

@@ -35,9 +35,12 @@ class Model(BaseModel):
         cls = type(self)
         copied = cls.__new__(cls)
         put = object.__setattr__
+        fields = self.__pydantic_fields_set__
+        if not fields.issuperset(changes):
+            fields = fields | changes.keys()
         put(copied, "__dict__", {**self.__dict__, **changes})
         put(copied, "__pydantic_extra__", self.__pydantic_extra__)
-        put(copied, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        put(copied, "__pydantic_fields_set__", fields)
         put(copied, "__pydantic_private__", None)
         return copied
 

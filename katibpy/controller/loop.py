@@ -41,6 +41,9 @@ _UNFINISHED = tuple(phase.value for phase in ExperimentPhase if not phase.is_fin
 _SHOWS_AT_ONCE = do.StartRun | do.DrainMetrics
 """What a run has often made of these when it is looked at again; then one write tells both."""
 
+_COUNTERS_LAG_SECONDS = 0.1
+"""A Trial that begins to run changes nothing but counters; those of many are written at once."""
+
 R = TypeVar("R", bound=Resource)
 
 Scope = Callable[[str, str], bool]
@@ -272,9 +275,11 @@ class Controller:
             *trial.key[1:],
             after.value,
         )
+        if after.is_active:
+            self._wake_owner(trial, after_seconds=_COUNTERS_LAG_SECONDS)
+            return
         self._wake_owner(trial)
-        if not after.is_active:
-            self._act_on_trial(written)  # which lets go of its run
+        self._act_on_trial(written)  # which lets go of its run
 
     def _act_on_trial(self, trial: Trial) -> do.Plan[TrialStatus]:
         plan = plan_trial(gather_trial(self.adapters, trial))
@@ -282,10 +287,15 @@ class Controller:
             self._performer.perform(instruction)
         return plan
 
-    def _wake_owner(self, trial: Trial) -> None:
+    def _wake_owner(self, trial: Trial, *, after_seconds: float = 0.0) -> None:
         name = trial.metadata.labels.get(EXPERIMENT_LABEL)
-        if name is not None:
-            self.queue.add(("Experiment", trial.metadata.namespace, name))
+        if name is None:
+            return
+        key = ("Experiment", trial.metadata.namespace, name)
+        if after_seconds:
+            self.queue.add_after(key, after_seconds)
+        else:
+            self.queue.add(key)
 
     def _write_status(self, resource: R) -> R:
         written = self.adapters.store.replace_status(resource)
