@@ -30,7 +30,7 @@ from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.phases import experiment_phase
 from katibpy.core.retention import KeepTrials
-from katibpy.errors import Conflict, FieldError, InvalidResource
+from katibpy.errors import Conflict, FieldError, InvalidResource, RunnerError
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
@@ -230,6 +230,7 @@ class LocalEngine:
 
         Raises:
             InvalidResource: one of that name is stored with another spec, and more than its budget differs.
+            RunnerError: what is to be replaced does not end.
         """
         experiment = admitted.experiment
         meta = experiment.metadata
@@ -238,7 +239,11 @@ class LocalEngine:
         changed: tuple[str, ...] = ()
         if stored is not None and (replace or stored.metadata.deletion_timestamp is not None):
             self.resources.delete(Experiment, meta.namespace, meta.name)
-            self.wait_removed(Experiment, meta.namespace, meta.name)
+            if not self.wait_removed(Experiment, meta.namespace, meta.name):
+                raise RunnerError(
+                    f"{meta.name} must be gone before it can start over, but trials of it still run:"
+                    " end them (katib get trials), then run the file again"
+                )
             outcome, stored = Submitted.REPLACED, None
         if stored is None:
             stored = self.resources.create(experiment)

@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 _ACTIVE = tuple(phase.value for phase in ACTIVE_PHASES)
 _UNFINISHED = tuple(phase.value for phase in ExperimentPhase if not phase.is_finished)
 
+_CONFLICTS_IN_A_ROW = 5
+"""So often a key that met a conflict is looked at again without a pause."""
+
 _SHOWS_AT_ONCE = do.StartRun | do.DrainMetrics
 """What a run has often made of these when it is looked at again; then one write tells both."""
 
@@ -78,6 +81,7 @@ class Controller:
         self._active = ActiveTrials()
         self._service_backoff = Backoff(adapters.clock)
         self._error_backoff = Backoff(adapters.clock)
+        self._conflicts = Backoff(adapters.clock)
         self._poll_seconds = poll_seconds
         self._watch = ChangeWatch(
             adapters.store, adapters.clock, poll_seconds=poll_seconds, resync_seconds=resync_seconds
@@ -160,7 +164,9 @@ class Controller:
                 self._reconcile_trial(trial)
         elif kind == "Suggestion":
             suggestion = store.find(Suggestion, namespace, name)
-            if suggestion is not None and self._is_mine(suggestion):
+            if suggestion is None:
+                self._service_backoff.succeeded(key)  # gone, and its failures with it
+            elif self._is_mine(suggestion):
                 self._reconcile_suggestion(suggestion)
         elif kind == "Experiment":
             experiment = store.find(Experiment, namespace, name)
@@ -322,14 +328,19 @@ class Controller:
     def _reconcile_safely(self, key: Key) -> None:
         try:
             self.reconcile(key)
-        except (Conflict, NotFound):
-            self.queue.add(key)  # it changed while we planned: plan again
+        except (Conflict, NotFound) as err:
+            # It changed while we planned: plan again. What goes on conflicting is no coincidence.
+            if self._conflicts.failed(key) < _CONFLICTS_IN_A_ROW:
+                self.queue.add(key)
+            else:
+                self._retry(key, err, with_traceback=False)
         except KatibError as err:
             self._retry(key, err, with_traceback=False)
         except Exception as err:  # noqa: BLE001 - one broken resource must not end the controller
             self._retry(key, err, with_traceback=True)
         else:
             self._error_backoff.succeeded(key)
+            self._conflicts.succeeded(key)
 
     def _retry(self, key: Key, err: Exception, *, with_traceback: bool) -> None:
         attempts = self._error_backoff.failed(key)

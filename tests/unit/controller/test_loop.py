@@ -17,7 +17,7 @@ from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.invariants import Snapshot, broken_rules
 from katibpy.core.phases import ExperimentPhase, experiment_phase
-from katibpy.errors import InvalidSettings, ServiceUnavailable, StoreError
+from katibpy.errors import Conflict, InvalidSettings, ServiceUnavailable, StoreError
 from katibpy.launchers.in_process import DirectGateway
 from katibpy.ports import SuggestionCall
 from katibpy.runners.simulated import SimulatedCollector, SimulatedRunner
@@ -271,3 +271,21 @@ def test_stopping_ends_every_thread_and_a_stopped_controller_does_nothing_more()
     store.create(build.experiment("late"))
     controller.resync()
     assert not controller.step()
+
+
+def test_conflicts_without_end_are_met_ever_more_rarely() -> None:
+    simulation, _ = simulated()
+    controller = simulation.controller
+    key = ("Experiment", "default", "contested")
+    looks = 0
+
+    def conflict(_: object) -> None:
+        nonlocal looks
+        looks += 1
+        raise Conflict("it changed")
+
+    controller.reconcile = conflict  # type: ignore[method-assign,assignment]
+    controller.queue.add(key)
+    while controller.step():
+        assert looks < 100, "it is looked at without a pause for ever"
+    assert 1 < looks < 10
