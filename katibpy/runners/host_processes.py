@@ -110,7 +110,8 @@ class HostProcesses:
         if not isinstance(job, GangJob):
             program = _program(job, environment)
             _make(job)
-            return Launch((program, *job.argv[1:]), {**environment, **job.environment}, job.working_directory)
+            own = {**environment, **_searching(job, environment), **job.environment}
+            return Launch((program, *job.argv[1:]), own, job.working_directory)
         places = meet(job, self._ports, attempt)
         devices = shares(places, environment.get(VISIBLE_VARIABLE))
         members = []

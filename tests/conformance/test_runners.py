@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from katibpy.api.model import ObjectMeta
 from katibpy.api.trial import Trial, TrialSpec
 from katibpy.app.clock import SystemClock
+from katibpy.runners.container.containers import Containers
+from katibpy.runners.execution import Execution
+from katibpy.runners.host_processes import HostProcesses
 from katibpy.runners.local import LocalRunner
 from katibpy.runners.simulated import SimulatedRunner
 from katibpy.runners.simulated_world import Script, SimulatedWorld
 from katibpy.testing.runner_suite import CHECKS, FAILING_EXIT_CODE, Behaviour, Check, RunnerSubject
+from tests.integration.container_engines import IMAGE, engine_of
 
 DEADLINE_SECONDS = 10.0
 
@@ -24,12 +30,19 @@ SCRIPTS = {
 
 
 class LocalSubject:
+    _pod: Mapping[str, Any] = {}
+    _surroundings: Mapping[str, Any] = {}
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.runner = self._make()
 
     def _make(self) -> LocalRunner:
-        return LocalRunner(self._directory / "runs", clock=SystemClock(), stop_grace_seconds=2)
+        runs = self._directory / "runs"
+        return LocalRunner(runs, clock=SystemClock(), stop_grace_seconds=2, execution=self._execution())
+
+    def _execution(self) -> Execution:
+        return HostProcesses(self._directory)
 
     def _starts(self, uid: str) -> Path:
         return self._directory / f"starts-{uid}"
@@ -38,7 +51,7 @@ class LocalSubject:
         uid = uid or f"uid-{name}"
         script = 'echo started >> "$0"; ' + SCRIPTS[behaviour]
         container = {"name": "main", "command": ["/bin/sh", "-c"], "args": [script, str(self._starts(uid))]}
-        pod = {"restartPolicy": "Never", "containers": [container]}
+        pod = {"restartPolicy": "Never", "containers": [{**container, **self._surroundings}], **self._pod}
         job = {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -64,6 +77,29 @@ class LocalSubject:
 
     def close(self) -> None:
         self.runner.close(stop_runs=True)
+
+
+class ContainerSubject(LocalSubject):
+    """Containers of the stand-in for an engine; those of podman have tests of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._stack = ExitStack()
+        self._engine = self._stack.enter_context(engine_of("standin"))
+        where = str(directory)
+        self._pod = {"volumes": [{"name": "starts", "hostPath": {"path": where}}]}
+        self._surroundings = {
+            "image": IMAGE,
+            "volumeMounts": [{"name": "starts", "mountPath": where}],
+        }
+        super().__init__(directory)
+
+    def _execution(self) -> Execution:
+        return Containers(self._engine.engine, working_directory=self._directory)
+
+    def close(self) -> None:
+        with self._stack:
+            super().close()
+            assert self._engine.containers() == []
 
 
 class SimulatedSubject:
@@ -100,7 +136,10 @@ class SimulatedSubject:
         self.runner.close(stop_runs=True)
 
 
-@pytest.fixture(params=[LocalSubject, SimulatedSubject], ids=["local", "simulated"])
+SUBJECTS = {"local": LocalSubject, "container": ContainerSubject, "simulated": SimulatedSubject}
+
+
+@pytest.fixture(params=SUBJECTS.values(), ids=list(SUBJECTS))
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunnerSubject]:
     made = request.param(tmp_path)
     yield made
