@@ -143,10 +143,10 @@ class TidyRunner:
 
     def remove(self, trial: Trial) -> None:
         """As the runner; then the files go if they are not to be kept."""
+        # Asked before: a runner that is asked for a run that it has let go of finds it again.
+        is_over = self._runner.observe(trial).phase in (RunPhase.ENDED, RunPhase.ABSENT)
         self._runner.remove(trial)
-        if trial.metadata.deletion_timestamp is not None:
-            return
-        if self._runner.observe(trial).phase not in (RunPhase.ENDED, RunPhase.ABSENT):
+        if trial.metadata.deletion_timestamp is not None or not is_over:
             return
         try:
             self._retention.released(trial)

@@ -287,6 +287,8 @@ class LocalEngine:
 
     def is_settled(self) -> bool:
         """Whether every submitted Experiment has ended and nothing of it runs any more."""
+        if not self._controller.queue.is_idle():
+            return False  # and spared the questions to the store
         for namespace, name in self._submitted():
             experiment = self.resources.find(Experiment, namespace, name)
             if experiment is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,9 +32,10 @@ _LONGEST_RETRY_SECONDS = 5.0
 
 
 class Following:
-    """Follows the output of one trial. One thread calls `step`; `state` may be read by any.
+    """Follows the output of one trial. One thread at a time calls `step`; `state` may be read by any.
 
     Attributes:
+        turn: held by whoever calls `step`.
         due: moment of the next step.
         state: how far it is.
         is_ending: whether the run has ended, so that the end of the file is the end of all.
@@ -51,6 +53,7 @@ class Following:
     ) -> None:
         """Begins with the outputs; keeps standard output to so many bytes on the disk."""
         self.trial = trial
+        self.turn = threading.Lock()
         self.due = 0.0
         self.state = CollectionState(is_attached=True)
         self.is_ending = False
@@ -84,6 +87,9 @@ class Following:
         if not self._pending:
             is_ending = self.is_ending
             length = self._read(arrived)
+            if is_ending and 0 < length < PIECE:
+                # Probably all there was: looking once more now spares a step of its own and a second report.
+                length = self._read(arrived)
             if not length and is_ending and not self._is_read:
                 self._finish_reading(arrived)
         if self._pending and not self._ship():

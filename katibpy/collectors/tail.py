@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from katibpy.api.trial import Trial
-from katibpy.collectors.following import IDLE_SECONDS, Following
+from katibpy.collectors.following import BUSY_SECONDS, IDLE_SECONDS, Following
 from katibpy.core.runs import CollectionState
 from katibpy.ports import Clock, Key, ObservationStore, TrialOutputs
 
@@ -19,15 +19,16 @@ NOTIFY_SECONDS = 0.2
 
 
 class LocalCollector:
-    """A `MetricsCollector` that reads files on this host, all of them on one thread.
+    """A `MetricsCollector` that reads files on this host.
 
-    A file is looked at every 50 ms while it grows and less and less often, down to every 500 ms, while it
-    does not; when its run ends it is read at once. Values are numbered by their order in the file and stored
+    One thread follows them all: a file is looked at every 50 ms while it grows and less and less often, down
+    to every 500 ms, while it does not. What is left when its run ends is read at once, by whoever tells of
+    that; if it is much, the thread reads on. Values are numbered by their order in the file and stored
     under that number, so that a collector that begins anew stores nothing twice. What has been read of an
     output that grows too large is cut in the middle, see `output_cap`.
 
-    `_changed` guards the table, the closing list and the ending flags; it is not held while files are
-    read or values are stored.
+    `_changed` guards the table, the closing list, the ending flags and the moment of the next look; it is not
+    held while files are read or values are stored. `Following.turn` is held during a step.
     """
 
     def __init__(self, store: ObservationStore, *, clock: Clock, output_limit: int | None = None) -> None:
@@ -46,6 +47,7 @@ class LocalCollector:
         self._to_close: list[Following] = []
         self._listeners: tuple[Callable[[Key], None], ...] = ()
         self._thread: threading.Thread | None = None
+        self._next_look = float("-inf")
         self._is_closed = False
 
     def attach(self, trial: Trial, outputs: TrialOutputs | None) -> None:
@@ -54,13 +56,15 @@ class LocalCollector:
         with self._changed:
             if uid in self._followed or self._is_closed:
                 return
-            self._followed[uid] = Following(
-                trial, outputs, store=self._store, output_limit=self._output_limit
-            )
+            following = Following(trial, outputs, store=self._store, output_limit=self._output_limit)
+            # A run that has just begun has written nothing yet.
+            following.due = self._clock.monotonic() + BUSY_SECONDS
+            self._followed[uid] = following
             if self._thread is None:
                 self._thread = threading.Thread(target=self._follow, name="katib-collector", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            elif following.due < self._next_look:
+                self._changed.notify()
 
     def finish(self, trial: Trial) -> None:
         """The run has ended: read the rest."""
@@ -70,7 +74,15 @@ class LocalCollector:
                 return
             following.is_ending = True
             following.due = float("-inf")
-            self._changed.notify()
+        # Another thread for what takes a moment would cost more than the moment.
+        if following.turn.acquire(blocking=False):
+            try:
+                self._step(following)
+            finally:
+                following.turn.release()
+        if not following.state.is_drained:
+            with self._changed:
+                self._changed.notify()
 
     def observe(self, trial: Trial) -> CollectionState:
         """How far it is."""
@@ -83,9 +95,12 @@ class LocalCollector:
             following = self._followed.pop(trial.metadata.uid or "", None)
             if following is None:
                 return
-            # Only the thread knows whether it reads from it this moment.
-            self._to_close.append(following)
-            self._changed.notify()
+            if not following.state.is_drained:
+                # Only the thread knows whether it reads from it this moment.
+                self._to_close.append(following)
+                self._changed.notify()
+                return
+        following.close()
 
     def subscribe(self, listener: Callable[[Key], None]) -> None:
         """Calls the listener with a Trial's key when it is drained or its objective has new values."""
@@ -112,14 +127,17 @@ class LocalCollector:
                 due = [each for each in self._followed.values() if each.due <= now]
                 if not due and not self._to_close:
                     moments = (each.due for each in self._followed.values())
-                    left = min(moments, default=float("inf")) - now
+                    self._next_look = min(moments, default=float("inf"))
+                    left = self._next_look - now
                     self._changed.wait(left if left < threading.TIMEOUT_MAX else None)
                     continue
                 closing, self._to_close = self._to_close, []
             for following in closing:
                 following.close()
             for following in due:
-                self._step(following)
+                with following.turn:
+                    if following.due <= now:
+                        self._step(following)
 
     def _step(self, following: Following) -> None:
         is_ending = following.is_ending

@@ -35,8 +35,9 @@ def find_executable(command: str, *, search_path: str, working_directory: Path) 
             raise CommandNotFound(f"command {command!r} cannot be run: {fault}")
         return path
     faults = []
+    here = str(working_directory)
     for directory in search_path.split(os.pathsep):
-        candidate = str(working_directory / (directory or ".") / command)
+        candidate = os.path.join(here, directory, command)
         if os.path.isdir(candidate) or not os.path.lexists(candidate):
             continue
         fault = _fault(candidate)

@@ -87,7 +87,8 @@ class LocalRun:
             if self._thread is not None or self._state.phase is RunPhase.ENDED:
                 return
             if self._state.phase is RunPhase.ABSENT:
-                self._state = ends.waiting_state(self.trial, "Starting", "its process is being started")
+                # Without a message: that takes a moment only, too short to be written down for each trial.
+                self._state = ends.waiting_state(self.trial, "Starting", "")
             name = f"katib-run-{self.trial.metadata.name}"
             self._thread = threading.Thread(target=self._live, name=name, daemon=True)
             self._thread.start()

@@ -69,6 +69,26 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.collector.close()
 
 
+def test_the_little_that_is_left_at_the_end_is_read_at_once_and_told_once(bench: Bench) -> None:
+    trial = make_trial()
+    bench.collector.attach(trial, TrialOutputs(stdout=bench.output))
+    bench.write("loss=1\nloss=2")
+    bench.collector.finish(trial)
+    assert bench.collector.observe(trial).is_drained
+    assert bench.texts(trial) == ["1", "2"]
+    assert bench.told == [trial.key]
+
+
+def test_the_much_that_is_left_at_the_end_is_read_by_the_collector_s_own_thread(bench: Bench) -> None:
+    trial = make_trial()
+    bench.collector.attach(trial, TrialOutputs(stdout=bench.output))
+    bench.write(b"loss=1\n" + b"x" * 100 + b"\n" * (5 << 20) + b"loss=2\n")
+    bench.collector.finish(trial)
+    assert not bench.collector.observe(trial).is_drained
+    eventually(lambda: bench.collector.observe(trial).is_drained)
+    assert bench.texts(trial) == ["1", "2"]
+
+
 def test_values_are_stored_while_the_trial_runs(bench: Bench) -> None:
     trial = make_trial()
     bench.collector.attach(trial, TrialOutputs(stdout=bench.output))

@@ -19,7 +19,7 @@ from katibpy.core.invariants import Snapshot, broken_rules
 from katibpy.core.phases import ExperimentPhase, experiment_phase
 from katibpy.errors import Conflict, InvalidSettings, ServiceUnavailable, StoreError
 from katibpy.launchers.in_process import DirectGateway
-from katibpy.ports import SuggestionCall
+from katibpy.ports import Clock, SuggestionCall
 from katibpy.runners.simulated import SimulatedCollector, SimulatedRunner
 from katibpy.runners.simulated_world import Script, SimulatedWorld, script_of
 from katibpy.stores.memory_observations import MemoryObservationStore
@@ -188,7 +188,7 @@ def test_a_store_that_cannot_tell_its_changes_is_asked_again(caplog: pytest.LogC
 # Who looks after what, and restarts.
 
 
-def adapters_over(world: SimulatedWorld, store: MemoryResourceStore, clock: SystemClock) -> Adapters:
+def adapters_over(world: SimulatedWorld, store: MemoryResourceStore, clock: Clock) -> Adapters:
     observations = MemoryObservationStore()
     return Adapters(
         store=store,
@@ -215,6 +215,30 @@ def test_experiments_of_others_are_left_alone_but_their_deletions_are_finished()
         each.metadata.name: experiment_phase(each.status.conditions) for each in store.list(Experiment).items
     }
     assert phases == {"mine": ExperimentPhase.SUCCEEDED, "others": ExperimentPhase.CREATED}
+
+
+def test_starts_of_trials_are_counted_a_little_later_and_together_but_ends_at_once() -> None:
+    world = SimulatedWorld(quick)
+    store = MemoryResourceStore(world.clock)
+    adapters = adapters_over(world, store, world.clock)
+    controller = Controller(adapters, workers=0)
+    key = store.create(build.experiment("tune", max_trial_count=3, parallel_trial_count=2)).key
+
+    def counts() -> tuple[int, int]:
+        while controller.step():
+            pass
+        experiment = store.find(Experiment, *key[1:])
+        assert experiment is not None
+        return experiment.status.trials_running, experiment.status.trials_succeeded
+
+    controller.resync()
+    counts()
+    version = store.version()
+    world.advance_to(world.clock.monotonic() + 0.1)
+    assert counts() == (2, 0)
+    assert store.version() == version + 1
+    world.advance_to(world.clock.monotonic() + 10)
+    assert counts()[1] == 1
 
 
 def test_many_threads_carry_many_experiments_to_their_end() -> None:
