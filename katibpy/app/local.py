@@ -77,7 +77,13 @@ class Submission:
 
 
 class State:
-    """A state directory beside its engine, which may be running: to read, and to mark deletions."""
+    """A state directory beside its engine, which may be running: to read, and to mark deletions.
+
+    Attributes:
+        path: the directory, absolute.
+        resources: its resource store.
+        observations: its observation store.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         """Opens it.
@@ -86,23 +92,23 @@ class State:
             NotFound: nothing has run there.
             StoreError: it cannot be opened.
         """
-        self._path = state_dir.absolute()
+        self.path = state_dir.absolute()
         self._directory = StateDirectory.visit(state_dir, SystemClock())
         self.resources: ResourceStore = self._directory.resources
         self.observations: ObservationStore = self._directory.observations
 
     def log_path(self, trial: Trial, replica: str = "") -> Path:
         """Where the output of the trial goes, or of one of its replicas; it is there once it has started."""
-        directory = directory_of(trial, self._path / TRIALS_NAME)
+        directory = directory_of(trial, self.path / TRIALS_NAME)
         return replica_log(directory, replica) if replica else directory / OUTPUT_NAME
 
     def removed_by(self, trial: Trial) -> KeepTrials | None:
         """The policy by which files of ended trials of the Experiment were removed, None when none were."""
-        return removed_by(trial, self._path / TRIALS_NAME)
+        return removed_by(trial, self.path / TRIALS_NAME)
 
     def replicas(self, trial: Trial) -> tuple[str, ...]:
         """The replicas whose output is not the trial's own, as far as they have started."""
-        return replicas_with_logs(directory_of(trial, self._path / TRIALS_NAME))
+        return replicas_with_logs(directory_of(trial, self.path / TRIALS_NAME))
 
     def close(self) -> None:
         """Closes the database."""
@@ -147,6 +153,11 @@ class LocalEngine:
 
     Experiments that were not submitted to this engine are left alone, except that those marked for
     deletion are removed. `_lock` guards `_names`; `_news` is set after every reconciliation.
+
+    Attributes:
+        path: the state directory, absolute.
+        resources: its resource store.
+        observations: its observation store.
     """
 
     def __init__(
@@ -181,16 +192,16 @@ class LocalEngine:
             read_configuration(state_dir), working_directory=working_directory
         )
         self._clock = clock = SystemClock()
-        self._path = state_dir.absolute()
+        self.path = state_dir.absolute()
         self._directory = StateDirectory.claim(state_dir, clock)
         self.resources: ResourceStore = self._directory.resources
         self.observations: ObservationStore = self._directory.observations
-        self._launcher = ChildProcessLauncher(self._path / "logs")
+        self._launcher = ChildProcessLauncher(self.path / "logs")
         self._launcher.start()
         self._gateway = GrpcSuggestionGateway(self._launcher)
         housekeeping = housekeeping or Housekeeping()
         self._command = command
-        root = self._path / TRIALS_NAME
+        root = self.path / TRIALS_NAME
         self._runner = LocalRunner(
             root,
             clock=clock,
@@ -268,7 +279,7 @@ class LocalEngine:
         experiment = self.resources.find(Experiment, namespace, name)
         if experiment is not None:
             self._retention.sweep(experiment)
-            note_run(self._path, experiment, command=self._command)
+            note_run(self.path, experiment, command=self._command)
         with self._lock:
             self._names.add((namespace, name))
         if self._is_started:
@@ -334,7 +345,11 @@ class LocalEngine:
 
     def log_path(self, trial: Trial) -> Path:
         """Where the trial's output goes; the file is there once it has started."""
-        return directory_of(trial, self._path / TRIALS_NAME) / OUTPUT_NAME
+        return directory_of(trial, self.path / TRIALS_NAME) / OUTPUT_NAME
+
+    def removed_by(self, trial: Trial) -> KeepTrials | None:
+        """As `State.removed_by`."""
+        return removed_by(trial, self.path / TRIALS_NAME)
 
     def close(self, *, kill: bool = False) -> None:
         """Stops what runs and withdraws it, so that a later engine starts it again; then lets everything go.

@@ -22,7 +22,7 @@ HELP = """Tunes hyperparameters: runs Experiments written for Kubeflow Katib on 
 \b
   katib run experiment.yaml          run it to its best parameters
   katib get trials -e NAME           see its trials
-  katib describe experiment NAME     see why it ended
+  katib explain NAME                 see why it is stuck, or how it ended
 """
 EXIT_CODES = """\b
 Exit codes:
@@ -52,6 +52,9 @@ COMMANDS = {
     "get": CommandRow("katibpy.cli.command_get", "List experiments, trials or suggestions."),
     "describe": CommandRow(
         "katibpy.cli.command_describe", "Tell all about an experiment, trial or suggestion."
+    ),
+    "explain": CommandRow(
+        "katibpy.cli.command_explain", "Tell why an experiment is not advancing, or how it ended."
     ),
     "logs": CommandRow("katibpy.cli.command_logs", "Print what a trial wrote."),
     "metrics": CommandRow("katibpy.cli.command_metrics", "Print the metric values that a trial reported."),

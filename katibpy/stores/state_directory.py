@@ -65,6 +65,31 @@ class DirectoryLock:
             self._descriptor = -1
 
 
+def lock_holder(folder: Path) -> int | None:
+    """The pid of the process that holds the lock of a state directory, None when nobody does."""
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        text = os.read(descriptor, 32).decode(errors="replace").strip()
+        if not text.isdecimal():
+            return None
+        # Asking the kernel means to take the lock for a moment, which could keep a controller from it; so it
+        # is asked only where the owner is said to be there. One that was killed leaves its pid.
+        os.kill(int(text), 0)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(text)
+    except PermissionError:
+        return int(text)  # somebody else's process
+    except (OSError, OverflowError):
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 class StateDirectory:
     """An open state directory: two stores on one database.
 
