@@ -23,7 +23,7 @@ from katibpy.client.tuning import Tuning
 from katibpy.client.waiting import display_for
 from katibpy.display.displays import QuietDisplay
 from katibpy.display.values import counted
-from katibpy.errors import AlreadyExists, FieldError, InputError, InvalidResource
+from katibpy.errors import AlreadyExists, FieldError, InputError, InvalidResource, Unsupported
 
 if TYPE_CHECKING:
     from katibpy.app.admission import Admitted
@@ -47,7 +47,7 @@ def create(
 ) -> None:
     """Hands in all Experiments of a source; see `KatibClient.create_experiment`."""
     documents = [_placed(document, namespace, default) for document in documents_of(source)]
-    admitted = _admit(documents)
+    admitted = _admit(session, documents)
     if not admitted:
         raise InputError("there must be at least one Experiment to create, got none")
     for each in admitted:
@@ -56,11 +56,12 @@ def create(
 
 def tune(session: Session, tuning: Tuning, *, replace: bool, progress: bool | None) -> None:
     """Hands in the Experiment that tunes a function; see `KatibClient.tune`."""
+    _check_processes(session)
     call = tuning.call()
     content = pack(call)
     folder = _folder(session, tuning.namespace)
     path = payload_path(folder, tuning.name, call.fingerprint)
-    [admitted] = _admit([load_object(tuning.experiment(call, path))])
+    [admitted] = _admit(session, [load_object(tuning.experiment(call, path))])
     session.open()
     stored = session.resources.find(Experiment, tuning.namespace, tuning.name)
     if stored is not None and not replace and _payload_of(stored) not in (None, path):
@@ -130,11 +131,25 @@ def _payload_of(experiment: Experiment) -> Path | None:
     return next((Path(word) for word in words if isinstance(word, str) and word.endswith(SUFFIX)), None)
 
 
-def _admit(documents: Sequence[Document]) -> tuple[Admitted, ...]:
+def _admit(session: Session, documents: Sequence[Document]) -> tuple[Admitted, ...]:
     from katibpy.app.admission import admit
+    from katibpy.app.configuration import read_configuration
+    from katibpy.app.execution import local_execution
     from katibpy.app.local import local_checks
 
-    return admit(documents, checks=local_checks())
+    execution = local_execution(read_configuration(session.state_dir))
+    return admit(documents, checks=local_checks(execution=execution))
+
+
+def _check_processes(session: Session) -> None:
+    """Refuses a state directory whose trials run in containers, where this Python and its modules are not."""
+    from katibpy.app.configuration import CONTAINER, FILE_NAME, read_configuration
+
+    if read_configuration(session.state_dir).runner == CONTAINER:
+        raise Unsupported(
+            f"tune runs trials as processes of this Python, and {session.state_dir / FILE_NAME} says runner: "
+            f"{CONTAINER}: give the client another state_dir"
+        )
 
 
 def _submit(session: Session, admitted: Admitted, *, replace: bool, progress: bool | None) -> None:

@@ -216,8 +216,8 @@ def test_a_deleted_experiment_leaves_nothing(client: KatibClient, tmp_path: Path
     assert [path.name.rpartition("-")[0] for path in client.state_dir.glob("objectives/*/*")] == [
         "double-two"
     ]
+    wait_until(lambda: len(list(client.state_dir.glob("trials/default/*"))) == 3)
     names = [path.name for path in client.state_dir.glob("trials/default/*")]
-    assert len(names) == 3
     assert all(name.startswith("double-two-") for name in names)
     with pytest.raises(NotFound, match="there is no experiment 'double' in namespace 'default'"):
         client.delete_experiment("double")
@@ -304,6 +304,13 @@ def test_what_needs_a_cluster_is_refused(client: KatibClient, argument: str) -> 
     with pytest.raises(Unsupported, match=f"{argument} needs a cluster"):
         client.tune("double", objective=doubling(), parameters=ONE_OF_SIX, **{argument: "x"})  # type: ignore[arg-type]
     assert client.list_experiments() == []
+
+
+def test_a_function_is_not_tuned_where_trials_run_in_containers(client: KatibClient) -> None:
+    client.state_dir.mkdir()
+    (client.state_dir / "config.yaml").write_text("runner: container")
+    with pytest.raises(Unsupported, match="says runner: container: give the client another state_dir"):
+        tune(client)
 
 
 def test_every_mistake_in_the_arguments_is_told_at_once(client: KatibClient) -> None:
