@@ -41,7 +41,8 @@ class Apptainer:
         words += ["--cleanenv", "--no-home", "--contain", "--writable-tmpfs"]
         words += self._surroundings(spec)
         words += [*self.options, image_reference(spec.image), *spec.command, *spec.args]
-        return Call(tuple(words), {_VARIABLE_PREFIX + name: text for name, text in spec.environment.items()})
+        told = {_VARIABLE_PREFIX + name: text for name, text in spec.environment.items()}
+        return Call(tuple(words), told, is_apart=False)
 
     def remove(self, name: str) -> bool:
         """Nothing is left once the processes are gone; what memory they had is not told."""

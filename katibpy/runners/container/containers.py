@@ -19,7 +19,7 @@ from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.api.trial import Trial
 from katibpy.errors import FieldError, InvalidResource, RunnerError
 from katibpy.runners.attempt import Attempt
-from katibpy.runners.container.engine import Engine, last_line
+from katibpy.runners.container.engine import Call, Engine, last_line
 from katibpy.runners.container.fields import CONTAINER_RULES
 from katibpy.runners.container.leftovers import Leftovers, clear_containers, leftovers_of
 from katibpy.runners.container.pod import (
@@ -41,6 +41,7 @@ from katibpy.runners.job_fields import whole_number
 from katibpy.runners.job_shape import JobShape, demand_in, problems_of, shape_of
 from katibpy.runners.local_job import DEFAULT_BACKOFF_LIMIT, LocalJob, MetricsPlace
 from katibpy.runners.outcome import START_FAILED
+from katibpy.runners.stragglers import ATTEMPT_VARIABLE
 
 _ENGINE_FAILED_CODE = 125
 _COMMAND_FAILED_CODES = (126, 127)
@@ -167,7 +168,8 @@ class Containers:
         self._make_ready(job.trial, spec, job.shape, job.directory)
         leftovers_of(self._engine, [spec]).save(attempt)
         call = self._engine.run(spec)
-        return Launch(call.argv, {**environment, **call.environment}, job.working_directory)
+        own = {**_unmarked(environment, call), **call.environment}
+        return Launch(call.argv, own, job.working_directory)
 
     def end(self, attempt: Path) -> str:
         """Removes the attempt's containers, running or not."""
@@ -187,12 +189,13 @@ class Containers:
     ) -> Launch:
         places = meet(job, self._ports, attempt)
         devices = shares(places, granted.get(VISIBLE_VARIABLE))
-        members, specs = [], []
+        members, specs, calls = [], [], []
         for place, visible in zip(places, devices, strict=True):
             spec = self._member_spec(job, place, granted, visible, attempt)
             self._make_ready(job.trial, spec, place.replica.shape, place.directory)
             call = self._engine.run(spec)
             specs.append(spec)
+            calls.append(call)
             members.append(
                 member_of(
                     place,
@@ -202,7 +205,7 @@ class Containers:
                 )
             )
         leftovers_of(self._engine, specs).save(attempt)
-        return launch_gang(job, members, environment, attempt)
+        return launch_gang(job, members, _unmarked(environment, *calls), attempt)
 
     def _member_spec(
         self, job: GangJob, place: Place, granted: Mapping[str, str], visible: str | None, attempt: Path
@@ -256,6 +259,17 @@ def _meaning(code: int, left: Leftovers, said: str) -> str:
     if code == _KILLED_CODE and any(left.memory_limits):
         return "the container was killed, as one is that wants more memory than resources.limits.memory"
     return ""
+
+
+def _unmarked(environment: Mapping[str, str], *calls: Call) -> dict[str, str]:
+    """The environment without the mark of an attempt, where an engine may start processes of its own.
+
+    A helper that serves all of a user's containers must not be taken for what the attempt left behind.
+    """
+    own = dict(environment)
+    if any(call.is_apart for call in calls):
+        own.pop(ATTEMPT_VARIABLE, None)
+    return own
 
 
 def _devices(demand: Demand, visible: str | None) -> Sequence[str]:

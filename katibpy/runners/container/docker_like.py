@@ -66,7 +66,8 @@ class DockerLike:
         # The output is kept once, by whoever runs this.
         words += ["--log-driver", "none", "--pull", spec.pull]
         if self.is_podman:
-            words.append("--quiet")
+            # Whoever is removed has had its time; Docker gives none by itself.
+            words += ["--quiet", "--stop-timeout", "0"]
         for name, text in spec.environment.items():
             words += ["--env", name if name in handed else f"{name}={text}"]
         words += self._surroundings(spec)
@@ -86,9 +87,9 @@ class DockerLike:
         argv = (self.program, "container", "inspect", "--format", "{{json .State}}", name)
         code, output, _ = ask(argv, timeout_seconds=_TIMEOUT_SECONDS)
         was_excessive = code == 0 and _was_out_of_memory(output)
-        now = ("--time", "0") if self.is_podman else ()
-        argv = (self.program, "rm", "--force", "--volumes", *now, name)
-        code, _, error = ask(argv, timeout_seconds=_TIMEOUT_SECONDS)
+        code, _, error = ask(
+            (self.program, "rm", "--force", "--volumes", name), timeout_seconds=_TIMEOUT_SECONDS
+        )
         is_gone = code == 0 or "no such container" in error.lower() or "no container with" in error.lower()
         if not is_gone:
             raise RunnerError(f"container {name} cannot be removed: {last_line(error)}")

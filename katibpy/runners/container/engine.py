@@ -21,10 +21,12 @@ class Call:
     Attributes:
         argv: program, by its absolute path, and arguments.
         environment: variables that the command needs besides those of this program.
+        is_apart: whether the container's processes are not below the command, but the engine's own.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    is_apart: bool = True
 
 
 class Engine(Protocol):
