@@ -26,6 +26,7 @@ from katibpy.core.phases import TrialPhase, experiment_phase, trial_phase
 from katibpy.core.records import strategy_value
 from katibpy.core.retention import KeepTrials
 from katibpy.ports import ObservationStore, ResourceStore
+from katibpy.runners.attempt import Attempt
 from katibpy.stores.state_directory import lock_holder
 
 _FAILURES_READ = 1000
@@ -110,8 +111,8 @@ def _experiment_facts(source: Source, experiment: Experiment) -> ExperimentFacts
 
 def _trial_facts(source: Source, trial: Trial) -> TrialFacts:
     phase = trial_phase(trial.status.conditions)
-    facts = TrialFacts(trial)
     path = source.log_path(trial)
+    facts = TrialFacts(trial, is_alive=phase.is_active and _is_alive(path.parent))
     if phase is TrialPhase.RUNNING:
         last, reports = _last_report(source.observations, trial)
         return replace(facts, last_report=last, reports=reports, output=_tail(path))
@@ -121,6 +122,10 @@ def _trial_facts(source: Source, trial: Trial) -> TrialFacts:
         return facts
     policy = source.removed_by(trial)
     return facts if policy is None else replace(facts, removed_by=policy.value)
+
+
+def _is_alive(directory: Path) -> bool:
+    return any(Attempt(attempt).is_held() for attempt in directory.glob("attempt-*"))
 
 
 def _last_report(observations: ObservationStore, trial: Trial) -> tuple[datetime | None, int]:
@@ -186,7 +191,9 @@ def _operator(source: Source, experiment: Experiment) -> Operator:
         command = last.command
         if Path(last.directory) != Path.cwd():
             command = f"cd {shlex.quote(last.directory)} && {command}"
-    return Operator(holder, holder is not None and last is not None and last.pid == holder, command)
+    last_pid = None if last is None else last.pid
+    is_running = holder is not None and holder == last_pid
+    return Operator(holder, is_running, last_pid, command)
 
 
 def _resume_command(state_dir: Path, experiment: Experiment) -> str:

@@ -13,6 +13,7 @@ import click
 from katibpy.api.codec import dump_json, dump_yaml
 from katibpy.api.experiment import Experiment
 from katibpy.app.admission import Admitted
+from katibpy.app.explaining import why
 from katibpy.app.housekeeping import Housekeeping
 from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks, local_slots
 from katibpy.cli import execution_options, housekeeping_options
@@ -25,6 +26,7 @@ from katibpy.cli.options import gpus_option, output_option, state_directory_opti
 from katibpy.cli.output_lists import best_value
 from katibpy.cli.output_result import print_result, result_console
 from katibpy.cli.verbosity import log_level, log_to, stop_logging, verbose_option, verbosity
+from katibpy.core.explanation.finding import Finding
 from katibpy.core.phases import ExperimentPhase, experiment_phase
 from katibpy.display.displays import Display, LiveDisplay, PlainDisplay, QuietDisplay
 from katibpy.display.failures import CommonFailure, common_failure
@@ -45,10 +47,12 @@ class Ended:
     Attributes:
         experiment: as it is stored at the end.
         failure: why most of its failed trials failed.
+        finding: why it failed.
     """
 
     experiment: Experiment
     failure: CommonFailure | None = None
+    finding: Finding | None = None
 
     @property
     def phase(self) -> ExperimentPhase:
@@ -203,7 +207,9 @@ def _ended(engine: LocalEngine, submissions: Sequence[Submission], *, with_failu
             _say(f"experiment {name} was deleted while it ran")
             continue
         failure = common_failure(engine.resources, experiment) if with_failures else None
-        ended.append(Ended(experiment, failure))
+        has_failed = experiment_phase(experiment.status.conditions) is ExperimentPhase.FAILED
+        finding = why(engine, experiment)[0] if with_failures and has_failed else None
+        ended.append(Ended(experiment, failure, finding))
     return ended
 
 
@@ -217,7 +223,7 @@ def _print(ended: Sequence[Ended], output: str) -> None:
         for index, each in enumerate(ended):
             if index:
                 console.print()
-            print_result(console, each.experiment, each.failure, options=options)
+            print_result(console, each.experiment, each.failure, each.finding, options=options)
     elif len(experiments) == 1:
         text = dump_json(experiments[0]) if output == "json" else dump_yaml(experiments[0])
         click.echo(text.rstrip("\n"))

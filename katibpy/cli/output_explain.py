@@ -25,7 +25,11 @@ _LABELS = {
 }
 _INDENT = " " * 9
 _WIDTH = 110
-_COMMAND = re.compile(r"(katib (?:logs|describe|metrics|explain|delete) [^`]*?)(?=`|$|\. )", re.MULTILINE)
+_TIED = "\u2060"
+"""Stands for a blank that ends no line."""
+
+_QUOTED = re.compile(r"`[^`]*`")
+_COMMAND = re.compile(r"`(katib (?:logs|describe|metrics|explain|delete) [^`]*)`")
 
 
 def shown_options(ctx: click.Context) -> str:
@@ -69,14 +73,15 @@ def finding_lines(finding: Finding, *, options: str = "", width: int | None = No
 
 def with_options(advice: str, options: str) -> str:
     """The advice, its commands with these options."""
-    return _COMMAND.sub(rf"\1 {options}", advice) if options else advice
+    return _COMMAND.sub(lambda match: f"`{match[1]} {options}`", advice) if options else advice
 
 
 def _wrapped(text: str, room: int) -> Sequence[str]:
-    # A command or a filter that is torn apart cannot be copied.
+    """The lines of a text; a command in it, which stands in backquotes, is never torn apart."""
+    whole = _QUOTED.sub(lambda match: match[0].replace(" ", _TIED), clean(text))
     return [
-        line
-        for paragraph in clean(text).split("\n")
+        line.replace(_TIED, " ")
+        for paragraph in whole.split("\n")
         for line in textwrap.wrap(paragraph, room, break_long_words=False, break_on_hyphens=False) or [""]
     ]
 

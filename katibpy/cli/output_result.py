@@ -12,6 +12,8 @@ from rich.text import Text
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.status_conditions import find_condition
+from katibpy.cli.output_explain import finding_lines
+from katibpy.core.explanation.finding import Finding
 from katibpy.core.phases import ExperimentPhase, experiment_phase
 from katibpy.display.failures import CommonFailure
 from katibpy.display.plain_text import one_line
@@ -30,14 +32,20 @@ def result_console() -> Console:
 
 
 def print_result(
-    console: Console, experiment: Experiment, failure: CommonFailure | None, *, options: str = ""
+    console: Console,
+    experiment: Experiment,
+    failure: CommonFailure | None,
+    finding: Finding | None = None,
+    *,
+    options: str = "",
 ) -> None:
-    """How the Experiment ended, its best trial as a table, counts, duration, the common failure.
+    """How the Experiment ended, its best trial as a table, counts, duration, and why, if it failed.
 
     Args:
         console: where it is printed.
         experiment: as it is at its end.
-        failure: the most common one.
+        failure: the most common one of its trials.
+        finding: why it failed; tells more than the common failure and takes its place.
         options: what other commands need to find the same state, such as `--state-dir DIR`.
     """
     phase = experiment_phase(experiment.status.conditions)
@@ -52,14 +60,17 @@ def print_result(
         metric = one_line(experiment.spec.objective.objective_metric_name)
         console.print(Text(f"No trial is the best: not one reported a finite number for {metric}"))
     console.print(Text(_counts(experiment)))
-    if failure is not None:
+    namespace = experiment.metadata.namespace
+    words = f"{'' if namespace == 'default' else f' -n {namespace}'} {options}".rstrip()
+    if finding is not None:
+        for line in finding_lines(finding, options=words.strip(), width=console.width):
+            console.print(Text(line))
+        console.print(Text(f"More: katib explain {name}{words}"))
+    elif failure is not None:
         share = f"{failure.count} of {failure.total}"
         console.print(Text(f"Most common failure ({share}): {failure.message}", "red"))
         if failure.output:
             console.print(Text(f"Last output of {failure.example}: {failure.output}"))
-        namespace = experiment.metadata.namespace
-        option = "" if namespace == "default" else f" -n {namespace}"
-        words = f"{option} {options}".rstrip()
         console.print(Text(f"See: katib logs {failure.example}{words}"))
 
 

@@ -64,15 +64,17 @@ def test_several_experiments_run_at_once_and_make_a_list(katib: CommandLine) -> 
     assert names == ["one", "two"]
 
 
-def test_a_failed_experiment_ends_with_1_and_tells_the_most_common_failure(katib: CommandLine) -> None:
+def test_a_failed_experiment_ends_with_1_and_tells_why(katib: CommandLine) -> None:
     ended = katib("run", experiment_file(katib.folder, command=FAILS))
     assert ended.code == 1
-    assert "Most common failure (2 of 2): " in ended.stdout
-    assert "exit code 3" in ended.stdout
-    assert ": no luck" in ended.stdout
-    example = re.search(r"See: katib logs (\S+)", ended.stdout)
+    assert "PROBLEM  2 of 2 failed trials, for example tune-" in ended.stdout
+    assert ": the process ended with exit code 3\n" in ended.stdout
+    assert "             no luck\n" in ended.stdout
+    example = re.search(r"`katib logs (\S+)`", ended.stdout)
     assert example is not None
     assert katib.ask("logs", example[1]).stdout == "before\nno luck\n"
+    assert ended.stdout.endswith("More: katib explain tune\n")
+    assert "2 of 2 failed trials" in katib.ask("explain", "tune").stdout
 
 
 def test_failed_trials_do_not_make_a_failed_experiment(katib: CommandLine) -> None:

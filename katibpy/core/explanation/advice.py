@@ -51,7 +51,7 @@ BY_REASON = {
 REMEDIES = (
     Remedy(
         r"No module named '?(?P<name>[\w.]+)",
-        "install {name} where the trials' interpreter finds it: {program} -m pip install {name}",
+        "install {name} where the trials' interpreter finds it: `{program} -m pip install {name}`",
     ),
     Remedy(
         r"CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED",
@@ -83,6 +83,11 @@ REMEDIES = (
         "parallelTrialCount to 1",
     ),
     Remedy(r"SyntaxError|IndentationError|NameError|ImportError|AttributeError", "correct the program"),
+    Remedy(
+        r"exit code 12[67]\b|command not found",
+        "have the script call programs that this machine has, by their path or as PATH of `katib run` finds "
+        "them",
+    ),
     Remedy(
         r"signal SIGKILL",
         "look for what killed it: the system's log (dmesg) tells when memory ran out; then lower "

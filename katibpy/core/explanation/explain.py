@@ -57,7 +57,11 @@ def explain_trial(trial: TrialFacts, owner: ExperimentFacts | None) -> tuple[Fin
     if owner is None:
         return (
             Finding(
-                "Orphaned", Severity.PROBLEM, "its experiment is gone", (), "delete it: katib delete trial"
+                "Orphaned",
+                Severity.PROBLEM,
+                "its experiment is gone",
+                (),
+                f"`katib delete trial {trial.trial.metadata.name}`",
             ),
         )
     alone = replace(owner, active=(trial,))
@@ -142,7 +146,7 @@ def _deleting(facts: ExperimentFacts) -> Finding:
         return Finding("Deleting", Severity.WAITING, what, (), "")
     what = "it is marked for deletion, and nothing works on its state directory"
     name = facts.experiment.metadata.name
-    return Finding("Deleting", Severity.PROBLEM, what, (), f"delete it again: katib delete experiment {name}")
+    return Finding("Deleting", Severity.PROBLEM, what, (), f"`katib delete experiment {name}` ends it")
 
 
 def _sorted(found: Iterable[Finding]) -> tuple[Finding, ...]:

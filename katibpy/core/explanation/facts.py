@@ -19,11 +19,13 @@ class Operator:
     Attributes:
         holder: pid of the program that works on the state directory, None when there is none.
         is_running_it: whether that program runs this Experiment.
+        last_pid: of the last program that ran it, None when that is not known.
         resume_command: what a user types to go on with it; empty when that is not known.
     """
 
     holder: int | None = None
     is_running_it: bool = False
+    last_pid: int | None = None
     resume_command: str = ""
 
 
@@ -33,6 +35,7 @@ class TrialFacts:
 
     Attributes:
         trial: the resource.
+        is_alive: whether processes of it are alive; False when that is not known.
         last_report: when the newest value of its objective came in, None when there is none.
         reports: how many values of its objective there are.
         output: its last lines, as far as they are there.
@@ -41,6 +44,7 @@ class TrialFacts:
     """
 
     trial: Trial
+    is_alive: bool = False
     last_report: datetime | None = None
     reports: int = 0
     output: tuple[str, ...] = ()

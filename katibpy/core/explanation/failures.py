@@ -39,7 +39,7 @@ def failure_finding(group: FailureGroup, total: int) -> Finding:
     return Finding(
         kind=failure.reason or "TrialFailed",
         severity=Severity.PROBLEM,
-        what=f"{_who(group, total)} failed: {failure.headline}",
+        what=f"{_who(group, total)}{' failed' if total == 1 else ''}: {failure.headline}",
         evidence=tuple(evidence),
         advice=_advice(failure, group),
     )
@@ -49,10 +49,11 @@ def _without_metric(group: FailureGroup, failure: TrialFailure, total: int) -> F
     trial = group.example.trial
     cause = cause_of(group.example, failure)
     name = trial.spec.objective.objective_metric_name
+    who = _who(group, total) + ("," if total > 1 else "")
     return Finding(
         kind="MetricsUnavailable",
         severity=Severity.PROBLEM,
-        what=f"{_who(group, total)} ended without the objective {name!r}: {cause.what}",
+        what=f"{who} ended without the objective {name!r}: {cause.what}",
         evidence=(*cause.evidence, *_shared(group)),
         advice=cause.advice,
     )
@@ -63,9 +64,8 @@ def _who(group: FailureGroup, total: int) -> str:
     if total == 1:
         return f"trial {name}"
     if group.count == 1:
-        return f"1 of {counted(total, 'failed trial')} ({name})"
-    how = "all alike" if group.count == total else "alike"
-    return f"{group.count} of {counted(total, 'failed trial')} ({how}, for example {name})"
+        return f"1 of {counted(total, 'failed trial')}, {name}"
+    return f"{group.count} of {counted(total, 'failed trial')}, for example {name}"
 
 
 def _shared(group: FailureGroup) -> tuple[str, ...]:

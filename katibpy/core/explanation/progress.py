@@ -29,9 +29,12 @@ def nothing_runs_it(facts: ExperimentFacts) -> Findings:
     evidence = []
     if running is not None and is_interrupted and running.last_transition_time is not None:
         evidence.append(f"it was interrupted {ago(running.last_transition_time, facts.now)} ago")
-    elif experiment.status.start_time is not None:
+    elif operator.last_pid is not None:
+        evidence.append(f"the last one that ran it (pid {operator.last_pid}) is gone and left it unfinished")
+    alive = sum(each.is_alive for each in facts.active)
+    if alive:
         evidence.append(
-            "it was not ended in an orderly way, or is not begun yet: it is still marked as unfinished"
+            f"{counted(alive, 'trial')} of it still run; the next one takes them over as they are"
         )
     if operator.holder is not None:
         evidence.append(f"the `katib run` that works here (pid {operator.holder}) runs other experiments")
@@ -40,7 +43,11 @@ def nothing_runs_it(facts: ExperimentFacts) -> Findings:
         what = "nothing runs it: the `katib run` that works on its state directory was not given this one"
     first = "" if operator.holder is None else f"wait for pid {operator.holder} or end it, then "
     yield Finding(
-        "NotRunning", Severity.PROBLEM, what, tuple(evidence), f"{first}go on with: {operator.resume_command}"
+        "NotRunning",
+        Severity.PROBLEM,
+        what,
+        tuple(evidence),
+        f"{first}go on with `{operator.resume_command}`",
     )
 
 
@@ -137,8 +144,8 @@ def silent_trials(facts: ExperimentFacts) -> Findings:
         f"{_of(len(silent), sum(map(_is_running, facts.active)))} running without a report "
         f"for more than {length(limit)}",
         tuple(evidence),
-        f"look at what it does: katib logs {name} --tail 20. activeDeadlineSeconds in the trial template "
-        "ends a trial that hangs",
+        f"`katib logs {name} --tail 20` shows what it does; activeDeadlineSeconds in the trial template ends "
+        "one that hangs",
     )
 
 
