@@ -184,11 +184,7 @@ class ResourceStore(Protocol):
         ...
 
     def changes(self, since: int, *, limit: int = 1000) -> tuple[Change, ...]:
-        """Changes after a version, oldest first.
-
-        Raises:
-            ChangesGone: entries after that version have been dropped.
-        """
+        """Changes after a version, oldest first. Raises ChangesGone when some have been dropped."""
         ...
 
     def version(self) -> int:
