@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    # NumPy takes long to load, and who only calls a service needs no more than the form of its replies.
+    import numpy as np
 
-from katibpy.algo.history import History
-from katibpy.algo.problem import Problem
+    from katibpy.algo.history import History
+    from katibpy.algo.problem import Problem
 
 
 class Reads(StrEnum):

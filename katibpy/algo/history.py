@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from katibpy.algo.space import Value
+if TYPE_CHECKING:
+    # It brings NumPy along, which those who only pass histories on need not load.
+    from katibpy.algo.space import Value
 
 
 class Outcome(StrEnum):

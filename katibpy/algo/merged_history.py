@@ -10,8 +10,7 @@ from typing import overload
 
 from katibpy.algo.algorithm import Reads
 from katibpy.algo.history import Entry, History, Outcome
-from katibpy.algo.posing import is_maximized
-from katibpy.algo.problem import Problem
+from katibpy.algo.problem import Problem, is_maximized
 
 _BLOCK = 256
 _WITH_RESULT = (Outcome.SUCCEEDED, Outcome.EARLY_STOPPED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from katibpy.algo.problem import Problem
 from katibpy.algo.randomness import seed_of
 from katibpy.algo.space import Space, space_of
-from katibpy.api.experiment import Experiment, Objective, ObjectiveType
+from katibpy.api.experiment import Experiment, Objective
 from katibpy.errors import InvalidSettings
 
 
@@ -52,9 +52,3 @@ def problem_of(experiment: Experiment) -> Problem:
         nas=spec.nas_config,
         experiment=experiment,
     )
-
-
-def is_maximized(problem: Problem) -> bool:
-    """Whether the objective's sign has to be turned to make a loss of it."""
-    objective = problem.experiment.spec.objective
-    return objective is not None and objective.type == ObjectiveType.MAXIMIZE

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from katibpy.algo.space import Space
-from katibpy.api.experiment import Experiment, NasConfig
+from katibpy.api.experiment import Experiment, NasConfig, ObjectiveType
+
+if TYPE_CHECKING:
+    # It brings NumPy along, which those who only pass problems on need not load.
+    from katibpy.algo.space import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +43,9 @@ class Problem:
     metric_names: tuple[str, ...]
     nas: NasConfig | None = None
     experiment: Experiment = field(default_factory=Experiment)
+
+
+def is_maximized(problem: Problem) -> bool:
+    """Whether the objective's sign has to be turned to make a loss of it."""
+    objective = problem.experiment.spec.objective
+    return objective is not None and objective.type == ObjectiveType.MAXIMIZE

@@ -24,6 +24,7 @@ from katibpy.app.execution import local_execution
 from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
 from katibpy.app.last_runs import note_run
+from katibpy.app.state import TRIALS_NAME
 from katibpy.collectors.catalog import check_collectable
 from katibpy.collectors.tail import LocalCollector
 from katibpy.controller.adapters import Adapters
@@ -37,14 +38,11 @@ from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
 from katibpy.runners.execution import Execution
 from katibpy.runners.free_disk import FreeDisk
-from katibpy.runners.gang.job import replica_log, replicas_with_logs
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
 from katibpy.runners.slots import Slots, slots_for
 from katibpy.stores.state_directory import StateDirectory
 
 DEFAULT_STATE_DIRECTORY = Path(".katib")
-TRIALS_NAME = "trials"
-"""Folder of a state directory that holds what belongs to single trials."""
 
 
 class Submitted(StrEnum):
@@ -74,50 +72,6 @@ class Submission:
     experiment: Experiment
     outcome: Submitted
     changed: tuple[str, ...] = ()
-
-
-class State:
-    """A state directory beside its engine, which may be running: to read, and to mark deletions.
-
-    Attributes:
-        path: the directory, absolute.
-        resources: its resource store.
-        observations: its observation store.
-    """
-
-    def __init__(self, state_dir: Path) -> None:
-        """Opens it.
-
-        Raises:
-            NotFound: nothing has run there.
-            StoreError: it cannot be opened.
-        """
-        self.path = state_dir.absolute()
-        self._directory = StateDirectory.visit(state_dir, SystemClock())
-        self.resources: ResourceStore = self._directory.resources
-        self.observations: ObservationStore = self._directory.observations
-
-    def log_path(self, trial: Trial, replica: str = "") -> Path:
-        """Where the output of the trial goes, or of one of its replicas; it is there once it has started."""
-        directory = directory_of(trial, self.path / TRIALS_NAME)
-        return replica_log(directory, replica) if replica else directory / OUTPUT_NAME
-
-    def removed_by(self, trial: Trial) -> KeepTrials | None:
-        """The policy by which files of ended trials of the Experiment were removed, None when none were."""
-        return removed_by(trial, self.path / TRIALS_NAME)
-
-    def replicas(self, trial: Trial) -> tuple[str, ...]:
-        """The replicas whose output is not the trial's own, as far as they have started."""
-        return replicas_with_logs(directory_of(trial, self.path / TRIALS_NAME))
-
-    def close(self) -> None:
-        """Closes the database."""
-        self._directory.close()
-
-
-def open_state(state_dir: Path) -> State:
-    """Opens a state directory without its lock; see `State`."""
-    return State(state_dir)
 
 
 def local_slots(gpus: str | None = None) -> Slots:

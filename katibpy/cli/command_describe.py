@@ -10,7 +10,7 @@ from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
-from katibpy.app.local import State
+from katibpy.app.state import State
 from katibpy.cli.kinds import Target, named_target_of
 from katibpy.cli.options import namespace_option, state_directory_option
 from katibpy.cli.output_describe import describe_experiment, describe_suggestion, describe_trial

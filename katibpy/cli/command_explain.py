@@ -12,7 +12,7 @@ from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
 from katibpy.api.trial import Trial
 from katibpy.app.explaining import why, why_trial
-from katibpy.app.local import State
+from katibpy.app.state import State
 from katibpy.cli.kinds import Target, bare, target_of
 from katibpy.cli.options import namespace_option, output_option, state_directory_option
 from katibpy.cli.output_explain import explanation, shown_options

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from katibpy.api.trial import Trial
-from katibpy.app.local import State
+from katibpy.app.state import State
 from katibpy.app.trial_output import OutputReader
 from katibpy.cli.failures import Failure
 from katibpy.cli.kinds import bare_name

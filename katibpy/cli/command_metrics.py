@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from katibpy.api.trial import Trial
-from katibpy.app.local import State
+from katibpy.app.state import State
 from katibpy.cli.failures import BadInput
 from katibpy.cli.kinds import bare_name
 from katibpy.cli.options import namespace_option, output_option, state_directory_option

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from katibpy.api.model import Resource
 from katibpy.api.paths import nearest
-from katibpy.app.local import State, open_state
+from katibpy.app.state import State, open_state
 from katibpy.cli.failures import BadInput
 from katibpy.cli.kinds import noun_of
 from katibpy.errors import NotFound

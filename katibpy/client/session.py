@@ -21,7 +21,8 @@ from katibpy.ports import ObservationStore, ResourceStore
 if TYPE_CHECKING:
     from katibpy.api.trial import Trial
     from katibpy.app.admission import Admitted
-    from katibpy.app.local import LocalEngine, State, Submission
+    from katibpy.app.local import LocalEngine, Submission
+    from katibpy.app.state import State
 
 GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
@@ -187,7 +188,7 @@ class Session:
             if self._engine is not None:
                 return self._engine
             if self._state is None:
-                from katibpy.app.local import open_state  # it brings gRPC and SQLAlchemy, which are slow
+                from katibpy.app.state import open_state  # it brings SQLAlchemy, which is slow
 
                 self._state = open_state(self.state_dir)
             return self._state

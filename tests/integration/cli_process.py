@@ -17,7 +17,7 @@ from typing import Self
 from click.testing import CliRunner
 
 from katibpy.api.experiment import Experiment
-from katibpy.app.local import State, open_state
+from katibpy.app.state import State, open_state
 from katibpy.cli.main import katib
 from katibpy.errors import NotFound
 

@@ -8,7 +8,7 @@ import pytest
 
 from katibpy.api.status_conditions import find_condition
 from katibpy.api.trial import Trial
-from katibpy.app.local import State
+from katibpy.app.state import State
 from tests.integration.cli_process import CommandLine
 from tests.unit.cli.documents import QUICK, experiment_text
 

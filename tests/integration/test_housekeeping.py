@@ -11,7 +11,7 @@ import pytest
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.trial import Trial
-from katibpy.app.local import State
+from katibpy.app.state import State
 from katibpy.core.phases import TrialPhase, trial_phase
 from tests.integration.cli_process import CommandLine, has_running_trials
 from tests.unit.cli.documents import experiment_file, experiment_text
