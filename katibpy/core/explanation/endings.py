@@ -33,13 +33,8 @@ def ending(facts: ExperimentFacts) -> Finding:
     if reason == GOAL_REACHED:
         return _result("GoalReached", f"it reached its goal{_goal(experiment)}", facts, "")
     if reason == MAX_TRIALS_REACHED:
-        limit = experiment.spec.max_trial_count
-        return _result(
-            "MaxTrialsReached",
-            f"it ran all {limit} trials that spec.maxTrialCount allows",
-            facts,
-            _more(facts),
-        )
+        what = f"it ran {counted(facts.tally.count(), 'trial')}, as many as spec.maxTrialCount allows"
+        return _result("MaxTrialsReached", what, facts, _more(facts))
     if reason == SUGGESTION_END_REACHED:
         tried = counted(facts.tally.count(), "trial")
         what = f"the search is exhausted: after {tried} nothing new is left to try"

@@ -96,15 +96,20 @@ def alike(trials: Iterable[Trial]) -> list[list[Trial]]:
 
 
 def shared_values(failed: Sequence[Trial], succeeded: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The parameter values that all failed trials have, if no trial that succeeded has all of them."""
+    """Parameter values that all failed trials have, and no trial that succeeded has together; {} if none."""
     first, *others = [_values(trial.spec.parameter_assignments) for trial in failed]
-    if not others:
+    found = list(succeeded)
+    if not others or not found:
         return {}
     shared = {name: value for name, value in first.items() if all(each.get(name) == value for each in others)}
-    found = list(succeeded)
-    if not shared or not found:
+    if any(shared.items() <= each.items() for each in found):
         return {}
-    return {} if any(shared.items() <= each.items() for each in found) else shared
+    for name in tuple(shared):
+        # As few as tell the two apart.
+        fewer = {other: value for other, value in shared.items() if other != name}
+        if not any(fewer.items() <= each.items() for each in found):
+            shared = fewer
+    return shared
 
 
 def _values(assignments: Iterable[NameValue]) -> dict[str, str]:
