@@ -95,7 +95,7 @@ def test_a_crash_at_any_port_call_changes_nothing(undisturbed: tuple[Ending, int
         try:
             assert run_to_the_end(simulation) == expected
         except Exception as err:
-            raise AssertionError(f"killed at call {number} of {calls} ({simulation.faults.broken})") from err
+            raise AssertionError(f"killed at call {number} of {calls} ({simulation.faults.where})") from err
         assert simulation.restarts == 1
 
 
@@ -110,9 +110,9 @@ def outage(call: str) -> KatibError:
 def test_an_error_of_any_port_call_changes_nothing(undisturbed: tuple[Ending, int], is_after: bool) -> None:
     expected, calls = undisturbed
     for number in range(10, calls + 1):  # the first ones are made by the start, which fails as a whole
-        simulation = Simulation(behaviour, faults=Faults(at=number, is_after=is_after, error=outage))
+        simulation = Simulation(behaviour, faults=Faults(at=number, is_after=is_after, event=outage))
         try:
             assert run_to_the_end(simulation) == expected
         except Exception as err:
-            raise AssertionError(f"error at call {number} of {calls} ({simulation.faults.broken})") from err
+            raise AssertionError(f"error at call {number} of {calls} ({simulation.faults.where})") from err
         assert simulation.restarts == 0

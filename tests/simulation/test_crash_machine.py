@@ -7,6 +7,7 @@ stored is checked. When the disturbances stop, every Experiment must come to its
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -35,8 +35,11 @@ from katibpy.runners.simulated_world import Script
 from katibpy.testing.simulator import NAMESPACE, Simulation
 from tests.simulation.experiment_shapes import Shape, experiment_name, shapes
 
-NAMES = st.sampled_from(("ant", "bee", "cat"))
+NAMES = st.sampled_from(("ant", "ant", "ant", "bee"))
 CALLS = st.integers(1, 30)
+WHEN = st.integers(0, 20)
+"""At which port call from now somebody acts; 0 is now, between two reconciliations."""
+
 STEPS = st.integers(0, 25)
 """Reconciliations after each event, so that much has happened before the next one."""
 
@@ -107,19 +110,40 @@ class CrashMachine(RuleBasedStateMachine):
         self.shapes[name] = shape
         self.run_on(then)
 
-    @rule(name=NAMES, parallel=st.integers(1, 6), then=STEPS)
-    def edit_parallelism(self, name: str, parallel: int, then: int) -> None:
-        self.edit(name, parallel_trial_count=parallel)
-        self.run_on(then)
+    @rule(name=NAMES, parallel=st.integers(1, 6), when=WHEN, then=STEPS)
+    def edit_parallelism(self, name: str, parallel: int, when: int, then: int) -> None:
+        self.at_a_call(when, lambda: self.edit(name, parallel_trial_count=parallel), then)
 
-    @rule(name=NAMES, most=st.integers(1, 12), then=STEPS)
-    def edit_maximum(self, name: str, most: int, then: int) -> None:
-        self.edit(name, max_trial_count=most)
-        self.run_on(then)
+    @rule(name=NAMES, most=st.integers(1, 12), when=WHEN, then=STEPS)
+    def edit_maximum(self, name: str, most: int, when: int, then: int) -> None:
+        self.at_a_call(when, lambda: self.edit(name, max_trial_count=most), then)
 
-    @rule(name=NAMES, failed=st.integers(0, 4), then=STEPS)
-    def edit_maximum_of_failures(self, name: str, failed: int, then: int) -> None:
-        self.edit(name, max_failed_trial_count=failed)
+    @rule(name=NAMES, failed=st.integers(0, 4), when=WHEN, then=STEPS)
+    def edit_maximum_of_failures(self, name: str, failed: int, when: int, then: int) -> None:
+        self.at_a_call(when, lambda: self.edit(name, max_failed_trial_count=failed), then)
+
+    @rule(name=NAMES, when=WHEN, then=STEPS)
+    def delete_experiment(self, name: str, when: int, then: int) -> None:
+        self.at_a_call(when, lambda: self.simulation.delete(Experiment, name), then)
+
+    @rule(name=NAMES, when=WHEN, then=STEPS)
+    def delete_suggestion(self, name: str, when: int, then: int) -> None:
+        self.at_a_call(when, lambda: self.simulation.delete(Suggestion, name), then)
+
+    @rule(index=st.integers(0, 9), when=WHEN, then=STEPS)
+    def delete_trial(self, index: int, when: int, then: int) -> None:
+        self.at_a_call(when, lambda: self.delete_one_of_the_trials(index), then)
+
+    def at_a_call(self, when: int, act: Callable[[], object], then: int) -> None:
+        """Somebody writes to the store while the controller is in the middle of something, or right now."""
+
+        def event(call: str) -> None:
+            act()
+
+        if when:
+            self.simulation.faults.in_calls(when, event=event)
+        else:
+            act()
         self.run_on(then)
 
     def edit(self, name: str, **budget: Any) -> None:
@@ -131,23 +155,10 @@ class CrashMachine(RuleBasedStateMachine):
         if not validate_experiment(new, **known) and not validate_update(old, new):
             self.simulation.edit(name, **budget)
 
-    @rule(name=NAMES, then=STEPS)
-    def delete_experiment(self, name: str, then: int) -> None:
-        self.simulation.delete(Experiment, name)
-        self.run_on(then)
-
-    @rule(name=NAMES, then=STEPS)
-    def delete_suggestion(self, name: str, then: int) -> None:
-        self.simulation.delete(Suggestion, name)
-        self.run_on(then)
-
-    @precondition(lambda self: self.simulation.store.list(Trial, limit=1).items)
-    @rule(data=st.data(), then=STEPS)
-    def delete_trial(self, data: st.DataObject, then: int) -> None:
+    def delete_one_of_the_trials(self, index: int) -> None:
         trials = self.simulation.store.list(Trial).items
-        chosen = data.draw(st.sampled_from([trial.metadata.name for trial in trials]))
-        self.simulation.delete(Trial, chosen)
-        self.run_on(then)
+        if trials:
+            self.simulation.delete(Trial, trials[index % len(trials)].metadata.name)
 
     # What goes on by itself.
 
@@ -175,7 +186,7 @@ class CrashMachine(RuleBasedStateMachine):
 
     @rule(calls=CALLS, is_after=st.booleans(), then=STEPS)
     def fail_soon(self, calls: int, is_after: bool, then: int) -> None:
-        self.simulation.faults.in_calls(calls, is_after=is_after, error=outage)
+        self.simulation.faults.in_calls(calls, is_after=is_after, event=outage)
         self.run_on(then)
 
     @rule(is_down=st.booleans(), then=STEPS)
@@ -268,7 +279,7 @@ COMMON = settings(
 def test_whatever_happens_the_rules_hold_and_every_experiment_ends() -> None:
     run_state_machine_as_test(
         CrashMachine,
-        settings=settings(COMMON, max_examples=60, stateful_step_count=30, derandomize=True),
+        settings=settings(COMMON, max_examples=100, stateful_step_count=25, derandomize=True),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import Trial
 from katibpy.core.invariants import Snapshot, broken_rules
 from katibpy.core.phases import ExperimentPhase
-from katibpy.runners.simulated_world import Script, script_of
+from katibpy.runners.simulated_world import Report, Script, script_of
 from katibpy.testing import builders as build
 from katibpy.testing.simulator import Simulation
 
@@ -32,8 +32,8 @@ def tuned(**spec: Any) -> Experiment:
 class Checked(Simulation):
     """Checks all rules after every step."""
 
-    def __init__(self) -> None:
-        super().__init__(behaviour)
+    def __init__(self, behaves: Callable[[Trial], Script] = behaviour) -> None:
+        super().__init__(behaves)
         self._before: Snapshot | None = None
 
     def go_on(self) -> bool:
@@ -41,7 +41,8 @@ class Checked(Simulation):
         is_alive = self.step() or self.pass_time()
         if self.store.find(Experiment, "default", "tune") is not None:
             now = self.snapshot("tune")
-            assert broken_rules(now, self._before) == ()
+            # Up to the event it is one and the same run again.
+            assert self.faults.is_to_come or broken_rules(now, self._before) == ()
             self._before = now
         return is_alive
 
@@ -121,6 +122,97 @@ def test_a_budget_that_is_edited_is_kept_from_then_on(parallel: int, most: int) 
         assert simulation.phase("tune") is ExperimentPhase.SUCCEEDED
         assert len(simulation.trials("tune")) == most
         assert simulation.world.most_active <= max(parallel, 2)
+
+
+# In the middle of a reconciliation.
+
+
+def delete_a_trial(simulation: Simulation) -> None:
+    trials = simulation.store.list(Trial).items
+    if trials:
+        simulation.delete(Trial, trials[-1].metadata.name)
+
+
+ACTS: dict[str, Callable[[Simulation], object]] = {
+    "delete the experiment": lambda simulation: simulation.delete(Experiment, "tune"),
+    "delete the suggestion": lambda simulation: simulation.delete(Suggestion, "tune"),
+    "delete a trial": delete_a_trial,
+    "allow more at once": lambda simulation: simulation.edit("tune", parallel_trial_count=4),
+    "allow fewer at once": lambda simulation: simulation.edit("tune", parallel_trial_count=1),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_whatever_is_done_between_two_port_calls_is_followed(act: str) -> None:
+    number = 0
+    while True:
+        number += 1
+        simulation = Checked()
+
+        def event(call: str, simulation: Simulation = simulation) -> None:
+            ACTS[act](simulation)
+
+        simulation.faults.in_calls(number, event=event)
+        simulation.submit(tuned())
+        simulation.to_the_end()
+        if simulation.faults.is_to_come:
+            break
+        where = f"call {number}, {simulation.faults.where}"
+        assert simulation.world.active == 0, where
+        if simulation.store.find(Experiment, "default", "tune") is None:
+            assert act == "delete the experiment", where
+            assert simulation.store.list(Suggestion).items == (), where
+            assert simulation.store.list(Trial).items == (), where
+        else:
+            assert act != "delete the experiment", where
+            assert broken_rules(simulation.snapshot("tune"), is_settled=True) == (), where
+            assert simulation.phase("tune") is ExperimentPhase.SUCCEEDED, where
+            assert len(simulation.trials("tune")) >= MOST - 1, where
+    assert number > 100
+
+
+# Stops and second runs.
+
+
+def test_trials_that_cannot_matter_any_more_are_really_ended() -> None:
+    def endless_but_one(trial: Trial) -> Script:
+        if trial.spec.number == 1:
+            return script_of({"loss": 0.01}, duration_seconds=10)
+        return Script(duration_seconds=1e9, stop_seconds=2.0)
+
+    simulation = Checked(endless_but_one)
+    simulation.submit(tuned(objective=build.minimize(goal=0.1), parallel_trial_count=3))
+    simulation.to_the_end()
+    status = simulation.experiment("tune").status
+    assert (status.trials_succeeded, status.trials_killed) == (1, 2)
+    assert simulation.clock.monotonic() < 1000
+    killed = [trial for trial in simulation.trials("tune") if trial.spec.number != 1]
+    assert all((trial.status.completion_time or build.MOMENT) == build.moment(12) for trial in killed)
+
+
+def test_a_run_that_was_withdrawn_counts_only_for_what_its_second_run_reports() -> None:
+    for steps in range(0, 60, 3):
+        starts: list[str] = []
+
+        def behaves(trial: Trial, starts: list[str] = starts) -> Script:
+            starts.append(trial.metadata.name)
+            first = starts.count(trial.metadata.name) == 1
+            # The first run reports more and better values than the second one will.
+            values = ("0.1", "0.01", "0.001") if first else ("0.7",)
+            reports = tuple(Report(2.0 * (place + 1), "loss", value) for place, value in enumerate(values))
+            return Script(10.0, 0, reports)
+
+        simulation = Checked(behaves)
+        simulation.submit(tuned(max_trial_count=2))
+        for _ in range(steps):
+            simulation.go_on()
+        simulation.world.withdraw_all()
+        simulation.restart()
+        simulation.to_the_end()
+        for trial in simulation.trials("tune"):
+            assert trial.status.observation is not None
+            was_first = starts.count(trial.metadata.name) == 1
+            assert trial.status.observation.metrics[0].min == ("0.001" if was_first else "0.7")
 
 
 # Going on after the end.

@@ -100,7 +100,7 @@ def test_it_is_time_to_look_at_everything_now_and_then() -> None:
 def test_what_could_not_be_read_is_told_the_next_time() -> None:
     watched = Watched()
     watched.write("a")
-    watched.faults.in_calls(1, error=lambda call: StoreError("the disk is gone"))
+    watched.faults.in_calls(1, event=lambda call: StoreError("the disk is gone"))
     with pytest.raises(StoreError):
         watched.later(1)
     assert watched.later(1).keys == (A,)

@@ -179,7 +179,7 @@ def test_an_unexpected_error_of_one_experiment_leaves_the_others_alone(
 def test_a_store_that_cannot_tell_its_changes_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
     simulation, _ = simulated()
     simulation.submit(build.experiment("tune", max_trial_count=2))
-    simulation.faults.in_calls(1, error=lambda call: StoreError(f"{call}: the disk is gone"))
+    simulation.faults.in_calls(1, event=lambda call: StoreError(f"{call}: the disk is gone"))
     simulation.run_until(lambda: False)
     assert "store.changes: the disk is gone" in caplog.text
     assert simulation.phase("tune") is ExperimentPhase.SUCCEEDED
