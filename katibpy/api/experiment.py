@@ -277,6 +277,8 @@ class ExperimentStatus(Model):
     trials_running: int = 0
     trials_early_stopped: int = 0
     trial_metrics_unavailable: int = 0
+    observed_generation: int | None = None
+    """Extension: `metadata.generation` of the spec that this status is about."""
 
 
 class Experiment(Resource):

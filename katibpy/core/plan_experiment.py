@@ -117,6 +117,7 @@ def _counted(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus
         trials_running=tally.count(TrialPhase.RUNNING),
         trials_early_stopped=tally.count(TrialPhase.EARLY_STOPPED),
         trial_metrics_unavailable=tally.count(TrialPhase.METRICS_UNAVAILABLE),
+        observed_generation=view.experiment.metadata.generation,
     )
 
 
@@ -133,8 +134,11 @@ def is_restartable(experiment: Experiment) -> bool:
 
 
 def _can_continue(experiment: Experiment, view: ExperimentView) -> bool:
+    # Only an edit is a wish to go on: a Trial deleted after the end makes room for another as well.
+    is_edited = experiment.metadata.generation != experiment.status.observed_generation
     limit = experiment.spec.max_trial_count
-    return is_restartable(experiment) and (limit is None or limit > view.tally.count())
+    is_roomy = limit is None or limit > view.tally.count()
+    return is_edited and is_roomy and is_restartable(experiment)
 
 
 def goal_is_reached(experiment: Experiment, loss: float) -> bool:

@@ -89,9 +89,7 @@ def _of_ended(facts: ExperimentFacts) -> Iterable[Finding]:
 def _failures(facts: ExperimentFacts) -> Iterable[Finding]:
     has_ended = experiment_phase(facts.experiment.status.conditions).is_finished
     for group in facts.failures[:_GROUPS_SHOWN]:
-        finding = failure_finding(
-            group, max(facts.failures_read, 2) if group.count == 1 else facts.failures_read
-        )
+        finding = failure_finding(group, facts.failures_read)
         is_fatal = not facts.tally.count(TrialPhase.SUCCEEDED, TrialPhase.EARLY_STOPPED)
         if not is_fatal:
             # An experiment may go on for long with some that fail.

@@ -249,7 +249,18 @@ def ended_by_budget(policy: str, count: int = 2) -> tuple[Experiment, list[Any]]
 
 
 def raised(experiment: Experiment, most: int | None) -> Experiment:
-    return experiment.but(spec=experiment.spec.but(max_trial_count=most))
+    generation = (experiment.metadata.generation or 0) + 1
+    return experiment.but(
+        metadata=experiment.metadata.but(generation=generation),
+        spec=experiment.spec.but(max_trial_count=most),
+    )
+
+
+def is_unmoved(experiment: Experiment, edited: Experiment, *trials: Any) -> bool:
+    """Whether an edit of an ended Experiment changes nothing but the generation that was seen."""
+    status = planned(edited, *trials).status
+    assert status.observed_generation == edited.metadata.generation
+    return status.but(observed_generation=experiment.status.observed_generation) == experiment.status
 
 
 @pytest.mark.parametrize("policy", ["LongRunning", "FromVolume"])
@@ -283,25 +294,40 @@ def test_it_restarts_a_second_time(policy: str) -> None:
 
 def test_never_means_never() -> None:
     experiment, trials = ended_by_budget("Never")
-    assert planned(raised(experiment, 9), *trials).status == experiment.status
+    assert is_unmoved(experiment, raised(experiment, 9), *trials)
 
 
 @pytest.mark.parametrize("policy", ["LongRunning", "FromVolume"])
 @pytest.mark.parametrize("most", [1, 2])
 def test_no_larger_budget_no_restart(policy: str, most: int) -> None:
     experiment, trials = ended_by_budget(policy)
-    assert planned(raised(experiment, most), *trials).status == experiment.status
+    assert is_unmoved(experiment, raised(experiment, most), *trials)
 
 
 def test_a_reached_goal_or_a_failure_is_final_whatever_the_policy() -> None:
     goal = tuned(objective=build.minimize(goal=1), max_trial_count=3, resume_policy="LongRunning")
     hit = succeeded(goal, 0, 0.5)
     goal = planned(goal, hit)
-    assert planned(raised(goal, 9), hit).status == goal.status
+    assert is_unmoved(goal, raised(goal, 9), hit)
     failed = tuned(max_failed_trial_count=1, max_trial_count=3, resume_policy="LongRunning")
     broken = finished(TrialPhase.FAILED, failed, 0)
     failed = planned(failed, broken)
-    assert planned(raised(failed, 9), broken).status == failed.status
+    assert is_unmoved(failed, raised(failed, 9), broken)
+
+
+def test_a_trial_deleted_after_the_end_is_no_wish_to_go_on() -> None:
+    experiment, trials = ended_by_budget("LongRunning")
+    after = planned(experiment, trials[0])
+    assert conditions_of(after) == conditions_of(experiment)
+    assert after.status.trials == 1
+    again = planned(raised(after, 3), trials[0])
+    assert experiment_phase(again.status.conditions) is ExperimentPhase.RUNNING
+
+
+def test_the_status_says_which_spec_it_is_about() -> None:
+    experiment = planned(tuned())
+    assert experiment.status.observed_generation == experiment.metadata.generation == 1
+    assert planned(raised(experiment, 9)).status.observed_generation == 2
 
 
 def test_a_restart_of_an_exhausted_search_ends_at_once_and_says_why() -> None:

@@ -192,6 +192,7 @@ def test_failures_so_far_are_a_problem_only_if_nothing_succeeds() -> None:
     bad = [failed(experiment, 0), running(experiment, 1)]
     finding = explained(experiment, bad)[0]
     assert (finding.kind, finding.severity) == ("ProcessFailed", Severity.PROBLEM)
+    assert finding.what == f"trial {bad[0].metadata.name} failed: the process ended with exit code 1"
     assert finding.evidence[-1] == "1 trial failed so far; it is given up at 3 (spec.maxFailedTrialCount)"
     mixed = explained(experiment, [*bad, succeeded(experiment, 2, 0.1)])
     assert only(mixed, "ProcessFailed").severity is Severity.NOTE
