@@ -358,6 +358,8 @@ class LocalRun:
     def _end(
         self, reason: str, message: str, *, failed: int, code: int | None = None, at: datetime | None = None
     ) -> None:
+        if self._started_at is not None and not self.directory.is_dir():
+            message += f"; its directory {self.directory} was removed while it ran, and its output with it"
         outcome = Outcome(
             reason=reason,
             message=message,

@@ -138,7 +138,10 @@ CASES = {
         "it ran 1 trial",
     ),
     "vandal-and-fails": Case(
-        f"rm -rf {OWN_DIRECTORY}; exit 6", (BAD,), "exit code 6", "failed: the process ended with exit code 6"
+        f"rm -rf {OWN_DIRECTORY}; exit 6",
+        (BAD,),
+        "was removed while it ran, and its output with it",
+        "failed: the process ended with exit code 6",
     ),
     "blink": Case("exit 0", (LOST,), "the objective 'loss' never appeared", "the trial printed nothing"),
     "blink-and-fails": Case("exit 7", (BAD,), "exit code 7", "failed: the process ended with exit code 7"),

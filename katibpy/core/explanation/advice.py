@@ -94,6 +94,11 @@ REMEDIES = (
         "parallelTrialCount, or set resources.limits.memory to be told which trial it is",
     ),
     Remedy(
+        r"signal SIG(?:TERM|INT|HUP|QUIT)",
+        "look for who told it to end, which was not katib: another program, the time limit of a batch "
+        "system, or the program itself",
+    ),
+    Remedy(
         r"signal SIG(?:SEGV|BUS|ILL|ABRT|FPE)",
         "the program, or a native library of it, crashed: run it by hand with the same parameters",
     ),

@@ -37,7 +37,7 @@ def failure_finding(group: FailureGroup, total: int) -> Finding:
     if failure.exception and failure.message:
         evidence.insert(0, failure.message.partition("\n")[0])
     return Finding(
-        kind=failure.reason or "TrialFailed",
+        kind=failure.kind,
         severity=Severity.PROBLEM,
         what=f"{_who(group, total)}{' failed' if total == 1 else ''}: {failure.headline}",
         evidence=tuple(evidence),
@@ -79,7 +79,7 @@ def _advice(failure: TrialFailure, group: FailureGroup) -> str:
     trial = group.example.trial
     words = {"trial": trial.metadata.name, "program": _program(trial.spec.run_spec)}
     said = "\n".join((failure.message, failure.exception, *failure.tail))
-    remedy = remedy_for(failure.reason, said, words)
+    remedy = remedy_for(failure.kind, said, words)
     if not remedy and group.shared:
         remedy = "leave these values out of the search space, or have the program take them"
     general = GENERAL.format_map(words)

@@ -149,8 +149,8 @@ def _nothing_alike(
         return Cause(
             "the trial printed nothing",
             (),
-            f"have the program print {name}=VALUE, or write it to a file and name that file in "
-            "spec.metricsCollectorSpec (collector.kind: File)",
+            f"have the program print {name}=VALUE, and keep its standard output open; or write it to a file, "
+            "and name that in spec.metricsCollectorSpec (collector.kind: File)",
         )
     return Cause(f"no line {form}", evidence, f"have the program print {name}=VALUE, one report a line")
 

@@ -21,8 +21,10 @@ _EXCEPTION = re.compile(
 _EXIT_CODE = re.compile(r"exit code (\d+)")
 _TRACEBACK = "Traceback (most recent call last):"
 _VARIABLE = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{8,}|[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_BY_REASON_ALONE = frozenset({"ProcessKilled", "OutOfMemory", "DeadlineExceeded", "CommandNotFound"})
+_BY_REASON_ALONE = frozenset({"OutOfMemory", "DeadlineExceeded", "CommandNotFound"})
 """Reasons besides which what the trial wrote last tells nothing."""
+
+_BY_SIGNAL = re.compile(r"ended by signal (\w+)|was killed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class TrialFailure:
 
     Attributes:
         phase: Failed or MetricsUnavailable.
-        reason: what the runner called it, `ProcessFailed`; may be empty.
+        reason: what the job called it, `OutOfMemory`; a Job whose process ends badly calls everything
+            `BackoffLimitExceeded`. May be empty.
         message: what the runner, or the collector, said.
         lines: the last lines that the trial wrote.
     """
@@ -40,6 +43,13 @@ class TrialFailure:
     reason: str
     message: str
     lines: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """One CamelCase word for it."""
+        if self.reason not in ("", "BackoffLimitExceeded"):
+            return self.reason
+        return "ProcessKilled" if _BY_SIGNAL.search(self.message) else "ProcessFailed"
 
     @property
     def exception(self) -> str:
@@ -119,7 +129,9 @@ def _values(assignments: Iterable[NameValue]) -> dict[str, str]:
 def _key(failure: TrialFailure, trial: Trial) -> tuple[str, ...]:
     if failure.phase is TrialPhase.METRICS_UNAVAILABLE:
         return (failure.phase, _plain(failure.message.partition(";")[0], trial))
-    code = _EXIT_CODE.search(failure.message)
+    code, signal = _EXIT_CODE.search(failure.message), _BY_SIGNAL.search(failure.message)
+    if signal is not None:
+        return (failure.reason, signal[0])
     told = code[1] if code is not None else _plain(failure.message, trial)
     if failure.reason in _BY_REASON_ALONE:
         return (failure.reason, told)

@@ -16,6 +16,7 @@ from katibpy.core.phases import TrialPhase, trial_phase
 from katibpy.core.plan_experiment import plan_experiment
 from katibpy.core.plan_trial import plan_trial
 from katibpy.core.runs import CollectionState, RunPhase, RunState
+from katibpy.runners.outcome import Outcome
 from katibpy.testing import builders as build
 from tests.unit.core.views import seen, watched
 
@@ -32,12 +33,8 @@ def failed(
     **assignments: object,
 ) -> Trial:
     """A Trial whose run failed, with the condition that the planner gives it."""
-    run = RunState(
-        RunPhase.ENDED,
-        resource={"status": {"conditions": [{"type": "Failed", "status": "True"}]}},
-        reason=reason,
-        message=message,
-    )
+    ended = Outcome(reason=reason, message=message, failed=1, ended_at=build.moment(60))
+    run = ended.state(build.trial(experiment, number))
     return _ended(experiment, number, run, lines=lines, assignments=assignments)
 
 

@@ -30,7 +30,8 @@ def test_what_the_planner_wrote_is_read_back() -> None:
     trial = failed(tuned(), 0, lines=[*TRACEBACK, "ValueError: bad x"])
     found = failure_of(trial)
     assert found is not None
-    assert (found.phase, found.reason) == (TrialPhase.FAILED, "ProcessFailed")
+    assert (found.phase, found.reason) == (TrialPhase.FAILED, "BackoffLimitExceeded")
+    assert found.kind == "ProcessFailed"
     assert found.message == "the process ended with exit code 1"
     assert found.lines == (*TRACEBACK, "ValueError: bad x")
     assert found.exception == found.headline == "ValueError: bad x"
