@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -179,7 +178,7 @@ def _median_seconds(trials: Sequence[Trial]) -> float | None:
         for trial in trials
         if trial.status.completion_time is not None and trial.status.start_time is not None
     ]
-    return statistics.median(lengths) if lengths else None
+    return sorted(lengths)[len(lengths) // 2] if lengths else None
 
 
 def _operator(source: Source, experiment: Experiment) -> Operator:

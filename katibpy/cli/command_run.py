@@ -13,7 +13,6 @@ import click
 from katibpy.api.codec import dump_json, dump_yaml
 from katibpy.api.experiment import Experiment
 from katibpy.app.admission import Admitted
-from katibpy.app.explaining import why
 from katibpy.app.housekeeping import Housekeeping
 from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks, local_slots
 from katibpy.cli import execution_options, housekeeping_options
@@ -208,9 +207,16 @@ def _ended(engine: LocalEngine, submissions: Sequence[Submission], *, with_failu
             continue
         failure = common_failure(engine.resources, experiment) if with_failures else None
         has_failed = experiment_phase(experiment.status.conditions) is ExperimentPhase.FAILED
-        finding = why(engine, experiment)[0] if with_failures and has_failed else None
+        finding = _cause(engine, experiment) if with_failures and has_failed else None
         ended.append(Ended(experiment, failure, finding))
     return ended
+
+
+def _cause(engine: LocalEngine, experiment: Experiment) -> Finding:
+    # Most runs need none of it.
+    from katibpy.app.explaining import why
+
+    return why(engine, experiment)[0]
 
 
 def _print(ended: Sequence[Ended], output: str) -> None:
