@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from katibpy.errors import ServiceUnavailable, Unsupported
+from katibpy.launchers.spare_child import SPARE
 from katibpy.rpc.server import ServiceServer
 from katibpy.rpc.suggestion_servicer import SuggestionServicer
 
@@ -24,10 +26,18 @@ DEFAULT_ADDRESS = "127.0.0.1:6789"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM, SIGINT or, supervised, the end of standard input.
 
+    A spare one waits for its task first.
+
     Returns:
         Exit code: 0 after a stop that was asked for, 2 when the address cannot be served.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if list(words) == [SPARE]:
+        task = _awaited_task()
+        if task is None:
+            return 0
+        words = task
+    options = _parser().parse_args(words)
     logging.basicConfig(
         level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -57,6 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if orphaned.is_set() and options.socket:
         _remove_socket(options.socket)
     return 0
+
+
+def _awaited_task() -> list[str] | None:
+    """The arguments that standard input gives, with a log for standard error; None when it ends before."""
+    said = b""
+    while not said.endswith(b"\n"):
+        # Byte by byte: whatever follows the line is not for this.
+        read = os.read(sys.stdin.fileno(), 1)
+        if not read:
+            return None
+        said += read
+    task = json.loads(said)
+    log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, sys.stderr.fileno())
+    os.close(log)
+    return [str(word) for word in task["arguments"]]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -33,6 +33,7 @@ from katibpy.core.phases import experiment_phase
 from katibpy.core.retention import KeepTrials
 from katibpy.errors import Conflict, FieldError, InvalidResource, RunnerError
 from katibpy.launchers.child_process import ChildProcessLauncher
+from katibpy.launchers.spare_child import SpareChild
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
@@ -124,6 +125,7 @@ class LocalEngine:
         housekeeping: Housekeeping | None = None,
         execution: Execution | None = None,
         command: str = "",
+        service: SpareChild | None = None,
     ) -> None:
         """Opens (or creates) the state directory and begins to start the algorithm service.
 
@@ -135,6 +137,7 @@ class LocalEngine:
             housekeeping: what is kept of trials; all of it but the middle of huge outputs unless given.
             execution: how trials are run; as the configuration in the state directory says unless given.
             command: what a user types to go on with the Experiments, for messages.
+            service: an algorithm service that is being loaded already.
 
         Raises:
             InputError: `KATIB_GPUS` means no devices of this machine, or the configuration is wrong.
@@ -150,7 +153,7 @@ class LocalEngine:
         self._directory = StateDirectory.claim(state_dir, clock)
         self.resources: ResourceStore = self._directory.resources
         self.observations: ObservationStore = self._directory.observations
-        self._launcher = ChildProcessLauncher(self.path / "logs")
+        self._launcher = ChildProcessLauncher(self.path / "logs", spare=service)
         self._launcher.start()
         self._gateway = GrpcSuggestionGateway(self._launcher)
         housekeeping = housekeeping or Housekeeping()

@@ -32,6 +32,7 @@ from katibpy.display.failures import CommonFailure, common_failure
 from katibpy.display.follower import Follower
 from katibpy.display.values import NOTHING, counted
 from katibpy.errors import InvalidResource
+from katibpy.launchers.spare_child import SpareChild
 from katibpy.runners.execution import Execution
 
 _TICK_SECONDS = 0.25
@@ -108,6 +109,7 @@ def run(
                 housekeeping=housekeeping,
                 execution=execution,
                 command=_resume_command(ctx),
+                service=ctx.find_object(SpareChild),
             )
             ended, is_complete = _run(engine, admitted, display, interrupts, replace=replace, quiet=quiet)
     finally:

@@ -40,14 +40,18 @@ class CommandRow:
     Attributes:
         module: where the command is, as an attribute of its own name.
         summary: its line in `katib --help`.
+        is_served: it needs the algorithm service, which is begun to be loaded before the command is.
     """
 
     module: str
     summary: str
+    is_served: bool = False
 
 
 COMMANDS = {
-    "run": CommandRow("katibpy.cli.command_run", "Run experiments to their end on this machine."),
+    "run": CommandRow(
+        "katibpy.cli.command_run", "Run experiments to their end on this machine.", is_served=True
+    ),
     "validate": CommandRow("katibpy.cli.command_validate", "Check files and report every problem at once."),
     "get": CommandRow("katibpy.cli.command_get", "List experiments, trials or suggestions."),
     "describe": CommandRow(
@@ -90,6 +94,10 @@ class KatibGroup(click.Group):
             near = nearest(name, COMMANDS)
             hint = f"; did you mean {near!r}?" if near else f"; commands: {', '.join(COMMANDS)}"
             raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
+        if name in COMMANDS and COMMANDS[name].is_served and not _only_asks(ctx, args):
+            from katibpy.launchers.spare_child import SpareChild
+
+            ctx.obj = ctx.with_resource(SpareChild())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -114,6 +122,11 @@ class KatibGroup(click.Group):
             raise _unexpected(ctx, err) from err
         except Exception as err:
             raise _unexpected(ctx, err) from err
+
+
+def _only_asks(ctx: click.Context, args: list[str]) -> bool:
+    """Whether help is asked for, or how the words could go on."""
+    return ctx.resilient_parsing or any(word in args for word in ctx.help_option_names)
 
 
 def _unexpected(ctx: click.Context, err: Exception) -> Failure:

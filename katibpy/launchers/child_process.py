@@ -7,7 +7,6 @@ import os
 import selectors
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,12 +15,10 @@ from pathlib import Path
 
 from katibpy.catalog import ALGORITHMS, find
 from katibpy.errors import ServiceUnavailable
+from katibpy.launchers.spare_child import SERVICE_COMMAND, SpareChild
 from katibpy.ports import Endpoint
 
 _LOG = logging.getLogger(__name__)
-
-# A module's name, not an import: launchers know nothing of what serves gRPC.
-SERVICE_COMMAND = (sys.executable, "-P", "-m", "katibpy.app.algorithm_service")
 
 _LONGEST_BASE = 60
 """macOS allows 104 bytes for the path of a Unix socket, of which ours adds about 30 to its base."""
@@ -53,6 +50,7 @@ class ChildProcessLauncher:
         *,
         command: Sequence[str] = SERVICE_COMMAND,
         start_timeout_seconds: float = 60.0,
+        spare: SpareChild | None = None,
     ) -> None:
         """Prepares the launcher; nothing runs before `start` or `endpoint`.
 
@@ -60,10 +58,12 @@ class ChildProcessLauncher:
             log_directory: gets `algorithm-service.log`; made when it is not there.
             command: what to run; `--supervised --socket PATH` is added.
             start_timeout_seconds: a child that does not listen by then is killed and tried again.
+            spare: a child of the same command that is to be the first one.
         """
         self._log_path = log_directory / "algorithm-service.log"
         self._command = tuple(command)
         self._start_timeout_seconds = start_timeout_seconds
+        self._spare = spare
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._directory: Path | None = None
@@ -167,17 +167,19 @@ class ChildProcessLauncher:
             self._log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._log_path.exists() and self._log_path.stat().st_size > _LOG_LIMIT_BYTES:
                 self._log_path.replace(self._log_path.with_suffix(".log.1"))
+            arguments = ("--supervised", "--socket", str(socket_path))
             with self._log_path.open("ab") as log:
-                process = subprocess.Popen(
-                    [*self._command, "--supervised", "--socket", str(socket_path)],
+                spare, self._spare = self._spare, None
+                process = spare.take(arguments, log=self._log_path) if spare is not None else None
+                self._process = process or subprocess.Popen(
+                    [*self._command, *arguments],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     # Ctrl-C in a terminal is meant for this process, which may still need the service.
                     start_new_session=True,
                 )
-                self._process = process
-                return process, f"unix:{socket_path}", log.tell()
+                return self._process, f"unix:{socket_path}", log.tell()
 
     def _look_after(
         self, process: subprocess.Popen[bytes], address: str, log_offset: int

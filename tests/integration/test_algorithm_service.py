@@ -17,8 +17,9 @@ import pytest
 
 from katibpy.api.experiment import Experiment
 from katibpy.errors import ServiceError
-from katibpy.launchers.child_process import SERVICE_COMMAND, ChildProcessLauncher
+from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.launchers.in_process import DirectGateway
+from katibpy.launchers.spare_child import SERVICE_COMMAND, SPARE, SpareChild
 from katibpy.ports import SuggestionGateway
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from tests.unit.rpc.parts import Ledger, call, experiment, reaching
@@ -169,6 +170,23 @@ def test_the_service_ends_with_its_input_while_an_algorithm_works(tmp_path: Path
             assert service.wait(3) == 0
             assert isinstance(running.exception(10), ServiceError)
     assert not (tmp_path / "s").exists()
+
+
+def test_a_service_that_was_loaded_beforehand_answers_and_logs_like_another(tmp_path: Path) -> None:
+    with SpareChild() as spare:
+        launcher = ChildProcessLauncher(tmp_path, spare=spare)
+        gateway = GrpcSuggestionGateway(launcher)
+        try:
+            gateway.validate(experiment(), timeout_seconds=20)
+            assert "Listening on unix:" in launcher.log_path.read_text(encoding="utf-8")
+        finally:
+            gateway.close()
+            launcher.close()
+
+
+def test_a_service_without_a_task_ends_with_its_input() -> None:
+    done = subprocess.run([*SERVICE_COMMAND, SPARE], input=b"", capture_output=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_the_service_stops_at_sigterm(tmp_path: Path) -> None:

@@ -29,6 +29,26 @@ def test_help_imports_none_of_the_parts_that_commands_need() -> None:
     assert not HEAVY & set(modules.split())
 
 
+@pytest.mark.parametrize(
+    ("name", "absent"),
+    [
+        ("run", {"numpy", "scipy", "optuna", "alembic"}),
+        ("get", {"numpy", "scipy", "optuna", "alembic", "grpc", "google", "rich"}),
+    ],
+)
+def test_a_command_that_is_waited_for_loads_nothing_heavy_that_it_does_not_need(
+    name: str, absent: set[str]
+) -> None:
+    code = (
+        "import sys\n"
+        f"import {COMMANDS[name].module}\n"
+        "import katibpy.stores.sql.opening, katibpy.stores.sql.resources\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not absent & set(ended.stdout.split())
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_can_be_loaded_and_tells_what_it_does(name: str) -> None:
     command = getattr(importlib.import_module(COMMANDS[name].module), name)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def running(code: str) -> Sequence[str]:
 def start(tmp_path: Path) -> Iterator[Start]:
     launchers: list[ChildProcessLauncher] = []
 
-    def make(code: str, **options: float) -> ChildProcessLauncher:
+    def make(code: str, **options: Any) -> ChildProcessLauncher:
         launcher = ChildProcessLauncher(tmp_path / "logs", command=running(code), **options)
         launchers.append(launcher)
         return launcher
