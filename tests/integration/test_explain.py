@@ -162,7 +162,7 @@ def test_after_a_kill_the_command_that_goes_on_is_told_and_works(katib: CommandL
         running.end()
     (finding,) = findings(katib, "tune")
     assert finding["kind"] == "NotRunning"
-    assert "2 trials of it still run; the next one takes them over as they are" in finding["evidence"]
+    assert "processes of 2 trials are alive; the next run takes them over as they are" in finding["evidence"]
     command = re.search(r"`(.*)`", finding["advice"])
     assert command is not None
     assert f"katib run -q --keep-trials best {file}" in command[1]

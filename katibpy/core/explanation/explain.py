@@ -24,8 +24,11 @@ def explain_experiment(facts: ExperimentFacts) -> tuple[Finding, ...]:
         return (_deleting(facts),)
     if experiment_phase(experiment.status.conditions).is_finished:
         return tuple(_of_ended(facts))
+    idle = tuple(progress.nothing_runs_it(facts))
+    if idle:
+        # What it waited for when it was left is old news.
+        return _sorted((*idle, *_failures(facts)))
     found = [
-        *progress.nothing_runs_it(facts),
         *progress.service_troubles(facts),
         *_failures(facts),
         *progress.waiting_trials(facts),
@@ -36,7 +39,7 @@ def explain_experiment(facts: ExperimentFacts) -> tuple[Finding, ...]:
     without_best = endings.without_best(facts)
     if without_best is not None:
         found.append(without_best)
-    if facts.operator.is_running_it and all(each.severity is Severity.NOTE for each in found):
+    if all(each.severity is Severity.NOTE for each in found):
         found += progress.at_work(facts)
     return _sorted(found)
 
@@ -65,12 +68,10 @@ def explain_trial(trial: TrialFacts, owner: ExperimentFacts | None) -> tuple[Fin
             ),
         )
     alone = replace(owner, active=(trial,))
-    found = [
-        *progress.nothing_runs_it(alone),
-        *progress.waiting_trials(alone),
-        *progress.silent_trials(alone),
-    ]
-    return _sorted(found or progress.at_work(alone))
+    idle = tuple(progress.nothing_runs_it(alone))
+    return idle or _sorted(
+        [*progress.waiting_trials(alone), *progress.silent_trials(alone)] or progress.at_work(alone)
+    )
 
 
 def _of_ended(facts: ExperimentFacts) -> Iterable[Finding]:

@@ -34,7 +34,7 @@ def nothing_runs_it(facts: ExperimentFacts) -> Findings:
     alive = sum(each.is_alive for each in facts.active)
     if alive:
         evidence.append(
-            f"{counted(alive, 'trial')} of it still run; the next one takes them over as they are"
+            f"processes of {counted(alive, 'trial')} are alive; the next run takes them over as they are"
         )
     if operator.holder is not None:
         evidence.append(f"the `katib run` that works here (pid {operator.holder}) runs other experiments")

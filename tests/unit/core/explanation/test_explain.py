@@ -63,13 +63,14 @@ def test_an_experiment_that_has_just_begun_is_no_problem() -> None:
 def test_nothing_runs_it_and_how_to_go_on() -> None:
     experiment = tuned()
     operator = Operator(last_pid=41, resume_command="katib run tune.yaml")
-    active = (TrialFacts(running(experiment, 0), is_alive=True),)
-    findings = explained(experiment, [running(experiment, 0)], operator=operator, active=active)
+    active: tuple[TrialFacts, ...] = (TrialFacts(running(experiment, 0), is_alive=True),)
+    active += (TrialFacts(waiting(experiment, 1, "it needs 1 GPU: 0 of 2 free")),)
+    findings = explained(experiment, [each.trial for each in active], operator=operator, active=active)
     assert kinds(findings) == ["NotRunning"]
     assert findings[0].severity is Severity.PROBLEM
     assert findings[0].evidence == (
         "the last one that ran it (pid 41) is gone and left it unfinished",
-        "1 trial of it still run; the next one takes them over as they are",
+        "processes of 1 trial are alive; the next run takes them over as they are",
     )
     assert findings[0].advice == "go on with `katib run tune.yaml`"
 
