@@ -105,7 +105,7 @@ class SqlResourceStore:
     def find(self, kind: type[R], namespace: str, name: str) -> R | None:
         """See `ResourceStore.find`."""
         asked = {"kind": kind_name(kind), "namespace": namespace, "name": name}
-        with self._database.reading() as transaction:
+        with self._database.looking() as transaction:
             row = transaction.first(_FIND, asked)
         return None if row is None else self._parsed.of(kind, row)
 
@@ -204,12 +204,12 @@ class SqlResourceStore:
 
     def proposals(self, experiment_uid: str, *, limit: int | None = None) -> tuple[StoredProposal, ...]:
         """See `ResourceStore.proposals`."""
-        with self._database.reading() as transaction:
+        with self._database.looking() as transaction:
             return read_proposals(transaction, experiment_uid, limit=limit)
 
     def memory(self, experiment_uid: str) -> bytes | None:
         """See `ResourceStore.memory`."""
-        with self._database.reading() as transaction:
+        with self._database.looking() as transaction:
             return read_memory(transaction, experiment_uid)
 
     def create_trial(self, trial: Trial) -> Trial:
@@ -225,7 +225,7 @@ class SqlResourceStore:
 
     def active_trials(self, experiment_uid: str) -> tuple[Trial, ...]:
         """See `ResourceStore.active_trials`."""
-        with self._database.reading() as transaction:
+        with self._database.looking() as transaction:
             return read_active(transaction, experiment_uid, parsed=self._parsed)
 
     def tally(self, experiment_uid: str) -> Tally:
@@ -249,7 +249,7 @@ class SqlResourceStore:
 
     def version(self) -> int:
         """See `ResourceStore.version`."""
-        with self._database.reading() as transaction:
+        with self._database.looking() as transaction:
             return StoreState(transaction).version
 
     @contextmanager

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,27 @@ def test_an_error_of_the_driver_is_told_in_words(database: Database) -> None:
         transaction.change(insert(metrics), {"name": "a"})
     with database.reading() as transaction:
         assert transaction.scalars(NAMES) == ["a"]
+
+
+def test_a_look_sees_what_was_committed_and_leaves_nothing_open(database: Database) -> None:
+    with database.writing() as transaction:
+        transaction.change_each(insert(metrics), [{"name": "a"}, {"name": "b"}])
+    with database.looking() as early:
+        assert early.scalar(NAMES) == "a"
+    with database.writing() as transaction:
+        transaction.change(insert(metrics), {"name": "c"})
+    with database.looking() as transaction:
+        assert transaction.scalars(NAMES) == ["a", "b", "c"]
+
+
+def test_writers_take_turns_also_when_one_fails(database: Database) -> None:
+    def write(name: str) -> None:
+        with contextlib.suppress(ZeroDivisionError), database.writing() as transaction:
+            transaction.change(insert(metrics), {"name": name})
+            if name == "bad":
+                raise ZeroDivisionError
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [*map(str, range(20)), "bad", *map(str, range(20, 40))]))
+    with database.looking() as transaction:
+        assert sorted(transaction.scalars(NAMES), key=int) == [str(number) for number in range(40)]
