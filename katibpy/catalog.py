@@ -61,7 +61,7 @@ ALGORITHMS = Kind(
     noun="algorithm",
     module="suggestion_services.catalog",
     group="katibpy.algorithms",
-    planned=frozenset(("bayesianoptimization", "hyperband", "pbt", "enas", "darts")),
+    planned=frozenset(("hyperband", "pbt", "enas", "darts")),
 )
 STOPPING = Kind(
     noun="early stopping algorithm",

@@ -35,4 +35,9 @@ ROWS = (
         "suggestion_services.cma_es:CmaEs",
         summary="evolution strategy for interacting numeric parameters; wants 100 trials or more",
     ),
+    Row(
+        "bayesianoptimization",
+        "suggestion_services.bayesian_optimization:BayesianOptimization",
+        summary="model-based; for up to a dozen parameters and expensive trials, from 15 trials on",
+    ),
 )

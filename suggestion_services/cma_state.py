@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from katibpy.algo.space import Space
+from suggestion_services.memory_arrays import mark_of, pack, unpack
 
 if TYPE_CHECKING:
     from cmaes import CMA
 
 _VERSION = 1
-_LITTLE_ENDIAN = "<f8"
 
 Vector = npt.NDArray[np.float64]
 
@@ -164,21 +162,21 @@ class State:
         upper = np.triu_indices(len(distribution.mean))
         written = {
             "version": _VERSION,
-            "space": _mark(space),
+            "space": mark_of(space),
             "population": distribution.population,
             "first_sigma": distribution.first_sigma,
             "sigma": distribution.sigma,
             "generation": distribution.generation,
-            "mean": _pack(distribution.mean),
-            "covariance": _pack(distribution.covariance[upper]),
-            "sigma_path": _pack(distribution.sigma_path),
-            "covariance_path": _pack(distribution.covariance_path),
-            "best_and_worst": _pack(distribution.best_and_worst),
-            "stretch": _pack(distribution.stretch),
+            "mean": pack(distribution.mean),
+            "covariance": pack(distribution.covariance[upper]),
+            "sigma_path": pack(distribution.sigma_path),
+            "covariance_path": pack(distribution.covariance_path),
+            "best_and_worst": pack(distribution.best_and_worst),
+            "stretch": pack(distribution.stretch),
             "run": {name: getattr(self.run, name) for name in Run.__dataclass_fields__},
             "next_point": self.next_point,
             "points": {
-                number: [point.generation, int(point.is_foreign), _pack(point.draw)]
+                number: [point.generation, int(point.is_foreign), pack(point.draw)]
                 for number, point in self.points.items()
             },
         }
@@ -189,43 +187,31 @@ class State:
         """What `to_bytes` wrote; None when it is of another space or version, or cannot be read."""
         try:
             read: Mapping[str, Any] = json.loads(memory)
-            if (read["version"], read["space"]) != (_VERSION, _mark(space)):
+            if (read["version"], read["space"]) != (_VERSION, mark_of(space)):
                 return None
-            mean = _unpack(read["mean"])
+            mean = unpack(read["mean"])
             return cls(
                 distribution=Distribution(
                     population=int(read["population"]),
                     first_sigma=float(read["first_sigma"]),
                     sigma=float(read["sigma"]),
                     mean=mean,
-                    covariance=_symmetric(_unpack(read["covariance"]), len(mean)),
-                    sigma_path=_unpack(read["sigma_path"]),
-                    covariance_path=_unpack(read["covariance_path"]),
-                    best_and_worst=_unpack(read["best_and_worst"]),
+                    covariance=_symmetric(unpack(read["covariance"]), len(mean)),
+                    sigma_path=unpack(read["sigma_path"]),
+                    covariance_path=unpack(read["covariance_path"]),
+                    best_and_worst=unpack(read["best_and_worst"]),
                     generation=int(read["generation"]),
-                    stretch=_unpack(read["stretch"]),
+                    stretch=unpack(read["stretch"]),
                 ),
                 run=Run(**read["run"]),
                 points={
-                    int(number): Point(_unpack(draw), int(generation), bool(is_foreign))
+                    int(number): Point(unpack(draw), int(generation), bool(is_foreign))
                     for number, (generation, is_foreign, draw) in read["points"].items()
                 },
                 next_point=int(read["next_point"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             return None
-
-
-def _mark(space: Space) -> str:
-    return hashlib.blake2b(repr(space.dimensions).encode(), digest_size=8).hexdigest()
-
-
-def _pack(array: Vector) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, dtype=_LITTLE_ENDIAN).tobytes()).decode()
-
-
-def _unpack(text: str) -> Vector:
-    return np.frombuffer(base64.b64decode(text), dtype=_LITTLE_ENDIAN).astype(np.float64)
 
 
 def _symmetric(upper: Vector, size: int) -> Vector:

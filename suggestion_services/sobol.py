@@ -57,7 +57,7 @@ class SobolSearch(Algorithm):
     ) -> Reply:
         """Points number `history.total` and following, as far as they are new."""
         space, size = problem.space, problem.space.cardinality
-        points = _points(problem, first=history.total)
+        points = sobol_points(problem, first=history.total)
         if size is None:
             texts = [space.format_assignment(each) for each in islice(points, count)]
             return Reply(tuple(Proposal(text) for text in texts))
@@ -74,8 +74,8 @@ class SobolSearch(Algorithm):
         return Reply(tuple(Proposal(text) for text in texts), exhausted=len(seen) >= size)
 
 
-def _points(problem: Problem, *, first: int) -> Iterator[dict[str, Value]]:
-    """Assignments at the points from number `first` on."""
+def sobol_points(problem: Problem, *, first: int) -> Iterator[dict[str, Value]]:
+    """Assignments at the points from number `first` on of the sequence that belongs to the problem's seed."""
     # Most of a second to import, which only those who use it should wait for.
     from scipy.stats import qmc
 

@@ -57,7 +57,6 @@ COLLECTORS: Mapping[str, Mapping[str, Any]] = {
     "Push": {},
 }
 ALGORITHMS: Mapping[str, Mapping[str, str]] = {
-    "bayesianoptimization": {"random_state": "10"},
     "hyperband": {"resource_name": "x", "eta": "2", "r_l": "2"},
     "pbt": {"suggestion_trial_dir": "/pbt", "n_population": "5", "truncation_threshold": "0.2"},
     "enas": {"controller_hidden_size": "64"},
