@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,3 +18,10 @@ def slot_directory() -> Iterator[Path]:
         patch.setenv("KATIB_SLOT_DIR", directory)
         yield Path(directory)
         patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_interrupts() -> None:
+    """A shell ignores SIGINT in what it runs in the background, and whatever that starts inherits it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

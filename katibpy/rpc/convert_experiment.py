@@ -128,7 +128,7 @@ def objective_to_pb(objective: Objective) -> pb.ObjectiveSpec:
     """The objective without its strategies, for which Katib's message has no room."""
     return pb.ObjectiveSpec(
         type=OBJECTIVE_TYPES.number(objective.type),
-        goal=objective.goal or 0.0,
+        goal=0.0 if objective.goal is None else objective.goal,
         goal_is_set=objective.goal is not None,
         objective_metric_name=objective.objective_metric_name,
         additional_metric_names=objective.additional_metric_names,

@@ -17,6 +17,7 @@ import pytest
 from katibpy import KatibClient, search
 from katibpy.errors import StateDirectoryLocked
 from tests.integration.katib_command import KATIB
+from tests.integration.process_table import processes
 
 TUNE = """
 import os, sys, time
@@ -80,9 +81,8 @@ def starts(folder: Path) -> list[str]:
 
 def running_trials(folder: Path) -> list[int]:
     """Processes of trials of this folder's state directory, by a look at the process table."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
     mark = str(folder / ".katib" / "objectives")
-    return [int(line.split()[0]) for line in listed.splitlines() if mark in line]
+    return [listed.pid for listed in processes() if mark in listed.words]
 
 
 def goes_on(folder: Path) -> None:

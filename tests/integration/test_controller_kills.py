@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.katib_command import KATIB, Katib, Ran, assignment, phase
+from tests.integration.process_table import algorithm_services
 
 TRIALS, PARALLEL = 40, 4
 
@@ -155,18 +156,6 @@ def test_killing_the_controller_ten_times_changes_nothing(
     assert _outcome(ran) == undisturbed
 
 
-def _service_pids(controller: int) -> list[int]:
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    rows = (line.split(None, 2) for line in listed.splitlines())
-    return [
-        int(pid)
-        for pid, parent, *args in rows
-        if int(parent) == controller and "algorithm_service" in " ".join(args)
-    ]
-
-
 @pytest.mark.timeout(120)
 def test_killing_the_algorithm_service_three_times_changes_nothing(
     tmp_path: Path, undisturbed: tuple[list[dict[str, str]], dict[str, str]]
@@ -176,8 +165,8 @@ def test_killing_the_algorithm_service_three_times_changes_nothing(
     killed: set[int] = set()
     for target in (2, 12, 25):
         _wait_for(lambda target=target: bench.started() >= target, process)  # type: ignore[misc]
-        _wait_for(lambda: bool(set(_service_pids(process.pid)) - killed), process)
-        for pid in set(_service_pids(process.pid)) - killed:
+        _wait_for(lambda: bool(algorithm_services(process.pid) - killed), process)
+        for pid in algorithm_services(process.pid) - killed:
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
     assert process.wait(timeout=60) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from katibpy.app.admission import admit
 from katibpy.app.local import LocalEngine
 from katibpy.app.state import State
 from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.process_table import algorithm_services
 from tests.unit.cli.documents import experiment_file, experiment_text
 
 KATIB = Path(sys.executable).with_name("katib")
@@ -265,16 +267,9 @@ def killing_services(parent: int) -> Iterator[None]:
 
     def kill() -> None:
         while not is_over.is_set():
-            listed = subprocess.run(
-                ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-            )
-            for line in listed.stdout.splitlines():
-                pid, ppid, words = line.split(None, 2)
-                if int(ppid) == parent and "algorithm_service" in words:
-                    try:
-                        os.kill(int(pid), signal.SIGKILL)
-                    except ProcessLookupError:
-                        continue
+            for pid in algorithm_services(parent):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
 
     thread = threading.Thread(target=kill)

@@ -40,6 +40,11 @@ def test_an_experiment_without_anything_becomes_an_empty_message() -> None:
     assert experiment_from_pb(pb.Experiment()) == Experiment()
 
 
+def test_the_sign_of_a_zero_stays() -> None:
+    sent = experiment(objective={"type": "minimize", "goal": -0.0, "objectiveMetricName": "loss"})
+    assert str(experiment_to_pb(sent).spec.objective.goal) == "-0.0"
+
+
 @pytest.mark.parametrize(("goal", "is_set"), [(None, False), (0.0, True), (-1.5, True)])
 def test_a_goal_of_zero_differs_from_no_goal(goal: float | None, is_set: bool) -> None:
     sent = experiment(objective={"type": "minimize", "goal": goal, "objectiveMetricName": "loss"})
