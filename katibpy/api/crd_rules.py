@@ -326,7 +326,10 @@ RULES: Mapping[type[Model], ModelRules] = {
     ),
     TrialSpec: ModelRules(
         required=("objective", "parameterAssignments", "runSpec"),
-        fields={"runSpec": _about("The job of this trial, without placeholders.")},
+        fields={
+            "runSpec": _about("The job of this trial, without placeholders."),
+            "checkpointPath": _about("Where the trial sees its own checkpoint directory."),
+        },
     ),
 }
 """Additions by type; a type without an entry has no more than the types of its fields."""

@@ -33,6 +33,8 @@ class TrialSpec(Model):
     labels: dict[str, Text] = Field(default_factory=dict)
     number: int | None = None
     """Extension: 0-based creation order within the Experiment."""
+    checkpoint_path: str = ""
+    """Extension: where the Trial sees its own checkpoint directory; empty when it has none."""
 
 
 class StopRequest(Model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from katibpy.api.experiment import Algorithm, Experiment, ExperimentSpec, ResumePolicy
+from katibpy.api.lineage import check_checkpoint_path
 from katibpy.api.paths import did_you_mean
 from katibpy.api.problems import Problems, shown
 from katibpy.api.validate_collector import check_collector
@@ -52,6 +53,7 @@ def validate_experiment(
     check_template(spec.trial_template, names, problems)
     _counts(spec, problems)
     check_collector(spec.metrics_collector_spec, problems)
+    check_checkpoint_path(experiment, problems)
     if spec.resume_policy:
         policies = tuple(policy.value for policy in ResumePolicy)
         problems.one_of("spec.resumePolicy", spec.resume_policy, policies)

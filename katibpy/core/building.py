@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime
 
 from katibpy.api.experiment import Experiment, MetricsCollectorSpec, Objective, TrialTemplate
+from katibpy.api.lineage import checkpoint_path_of
 from katibpy.api.model import API_VERSION, Condition, NameValue, ObjectMeta, OwnerReference
 from katibpy.api.status_conditions import set_condition
 from katibpy.api.suggestion import Suggestion, SuggestionSpec, SuggestionStatus, TrialAssignment
@@ -133,6 +134,7 @@ def trial_of(
             failure_condition=source.failure_condition,
             labels=assignment.labels,
             number=proposal.number,
+            checkpoint_path=checkpoint_path_of(experiment),
         ),
         status=_STATUS.but(start_time=now, conditions=set_condition((), TRIAL_CREATED, now)),
     )
