@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from katibpy.algo.history import History
     from katibpy.algo.problem import Problem
+    from katibpy.api.experiment import ParameterSpec
 
 
 class Reads(StrEnum):
@@ -85,6 +86,10 @@ class Algorithm(ABC):
     """Whether losses steer it; then it is held to be better than random search, else not to heed them."""
     repeats: ClassVar[bool] = False
     """Whether it may propose an assignment again on purpose, to run it longer or once more."""
+    example_settings: ClassVar[Mapping[str, str]] = {}
+    """Values for the settings that have no default, with which anyone can try it: suites and documents."""
+    example_parameters: ClassVar[tuple[ParameterSpec, ...]] = ()
+    """Parameters that the example settings speak of, to be added to a space that has not got them."""
 
     def reads(self, problem: Problem) -> Reads:
         """Which part of the history `suggest` needs for this problem."""

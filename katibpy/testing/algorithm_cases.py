@@ -114,12 +114,12 @@ def experiment(
     uid: str = "conformance",
     direction: ObjectiveType = ObjectiveType.MINIMIZE,
 ) -> Experiment:
-    """An Experiment for the algorithm, with the settings that it needs and those given."""
+    """An Experiment for the algorithm, with the settings and parameters that it needs and those given."""
     written = {**subject.settings, **(settings or {})}
     return Experiment(
         metadata=ObjectMeta(name="conformance", uid=uid),
         spec=ExperimentSpec(
-            parameters=tuple(parameters),
+            parameters=extended(subject, parameters),
             objective=Objective(type=direction.value, objective_metric_name=OBJECTIVE),
             algorithm=Algorithm(
                 algorithm_name=subject.name,
@@ -130,6 +130,13 @@ def experiment(
             seed=seed,
         ),
     )
+
+
+def extended(subject: Subject, parameters: Iterable[ParameterSpec]) -> tuple[ParameterSpec, ...]:
+    """The parameters, followed by those that the algorithm cannot do without."""
+    given = tuple(parameters)
+    names = {each.name for each in given}
+    return (*given, *(each for each in subject.parameters if each.name not in names))
 
 
 def accepted(subject: Subject, posed: Experiment) -> Experiment:
@@ -148,7 +155,7 @@ def accepted(subject: Subject, posed: Experiment) -> Experiment:
 def taken_of(
     subject: Subject, spaces: Iterable[Sequence[ParameterSpec]]
 ) -> list[tuple[Sequence[ParameterSpec], Experiment]]:
-    """Those of the spaces that the algorithm takes, each with an Experiment.
+    """Those of the spaces that the algorithm takes, extended by what it needs, each with an Experiment.
 
     Raises:
         NotApplicableError: it refuses them all.
@@ -157,9 +164,11 @@ def taken_of(
     refusals: list[NotApplicableError] = []
     for parameters in spaces:
         try:
-            taken.append((parameters, accepted(subject, experiment(subject, parameters))))
+            posed = accepted(subject, experiment(subject, parameters))
         except NotApplicableError as refusal:
             refusals.append(refusal)
+        else:
+            taken.append((posed.spec.parameters, posed))
     if not taken:
         raise refusals[0]
     return taken

@@ -7,7 +7,7 @@ import json
 from katibpy.algo.algorithm import Reply
 from katibpy.algo.history import Outcome
 from katibpy.api.experiment import ObjectiveType
-from katibpy.testing.algorithm_cases import SPACES, experiment, past, play, taken_of
+from katibpy.testing.algorithm_cases import SPACES, experiment, extended, past, play, taken_of
 from katibpy.testing.algorithm_probe import probe
 from katibpy.testing.algorithm_subject import BrokenPromiseError, Question, Subject
 
@@ -24,7 +24,7 @@ def same_request_same_reply(subject: Subject) -> None:
 def same_reply_in_another_process(subject: Subject) -> None:
     """Another process with another hash seed proposes the same."""
     parameters, _ = taken_of(subject, SPACES.values())[0]
-    name = next(name for name, space in SPACES.items() if space is parameters)
+    name = next(name for name, space in SPACES.items() if extended(subject, space) == parameters)
     arguments = (name, "16", "3")
     here = json.loads(probe(subject.restarted(), arguments))
     for hash_seed in (0, 4_321):

@@ -14,7 +14,7 @@ from katibpy.algo.merged_history import Line, MergedHistory
 from katibpy.algo.posing import problem_of
 from katibpy.algo.session import ask, check
 from katibpy.algo.settings import SettingRow, describe_settings
-from katibpy.api.experiment import Experiment
+from katibpy.api.experiment import Experiment, ParameterSpec
 from katibpy.catalog import ALGORITHMS, load
 
 _CHILD_SECONDS = 60
@@ -80,6 +80,11 @@ class Subject(Protocol):
         ...
 
     @property
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        """Parameters that it cannot do without; every space of the suite gets them."""
+        ...
+
+    @property
     def described(self) -> tuple[SettingRow, ...]:
         """Its settings, as far as they are known."""
         ...
@@ -130,8 +135,15 @@ class CatalogSubject:
     algorithm: Algorithm = field(init=False)
 
     def __post_init__(self) -> None:
-        """Loads the class and makes an instance."""
-        object.__setattr__(self, "algorithm", load(ALGORITHMS, self.name)())
+        """Loads the class and makes an instance; its example settings stand in for what is not given."""
+        algorithm: Algorithm = load(ALGORITHMS, self.name)()
+        object.__setattr__(self, "algorithm", algorithm)
+        object.__setattr__(self, "settings", {**algorithm.example_settings, **self.settings})
+
+    @property
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        """What the class says."""
+        return self.algorithm.example_parameters
 
     @property
     def described(self) -> tuple[SettingRow, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from katibpy.algo.algorithm import Proposal, Reply
 from katibpy.algo.settings import SettingRow
-from katibpy.api.experiment import Experiment
+from katibpy.api.experiment import Experiment, ParameterSpec
 from katibpy.errors import BadReply, InvalidSettings
 from katibpy.testing.algorithm_cases import OBJECTIVE
 from katibpy.testing.algorithm_subject import CatalogSubject, Question, Subject
@@ -36,6 +36,10 @@ class Broken:
     @property
     def settings(self) -> Mapping[str, str]:
         return {}
+
+    @property
+    def parameters(self) -> tuple[ParameterSpec, ...]:
+        return self.inner.parameters
 
     @property
     def described(self) -> tuple[SettingRow, ...]:
