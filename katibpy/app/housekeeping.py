@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from katibpy.api.experiment import Experiment
 from katibpy.api.trial import Trial
 from katibpy.core.phases import trial_phase
-from katibpy.core.retention import KeepTrials, keeps
+from katibpy.core.retention import KeepTrials, keeps, may_continue
 from katibpy.core.runs import RunPhase, RunState
 from katibpy.errors import FieldError, StoreError
 from katibpy.ports import Key, ResourceStore, TrialOutputs
@@ -66,9 +66,29 @@ class Retention:
         with self._lock:
             best = self._best(uid)
             for entry in entries:
-                trial = self._store.find(Trial, namespace, unquote(entry.name.rpartition("-")[0]))
-                if trial is not None and _owner_uid(trial) == uid and self._directory_of(trial) == entry:
+                trial = self._found(entry.name, experiment)
+                if trial is not None and self._directory_of(trial) == entry:
                     self._judge(trial, uid, best)
+        self.settle(experiment)
+
+    def settle(self, experiment: Experiment) -> None:
+        """Removes checkpoints that are not to be kept, if none can begin with them any more."""
+        if self._policy is KeepTrials.ALL or may_continue(experiment):
+            return
+        uid = experiment.metadata.uid or ""
+        with self._lock:
+            best = self._best(uid)
+            for name in self._runner.checkpoints.names_of(uid):
+                trial = self._found(name, experiment)
+                if trial is not None and not keeps(self._policy, trial, best=best):
+                    self._runner.checkpoints.discard(trial)
+
+    def _found(self, file_name: str, experiment: Experiment) -> Trial | None:
+        """The trial of the Experiment that a directory is called after."""
+        name = unquote(file_name.rpartition("-")[0])
+        trial = self._store.find(Trial, experiment.metadata.namespace, name)
+        is_own = trial is not None and _owner_uid(trial) == (experiment.metadata.uid or "")
+        return trial if is_own else None
 
     def released(self, trial: Trial) -> None:
         """A trial has ended, and its run needs its files no longer."""

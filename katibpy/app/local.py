@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -24,14 +25,14 @@ from katibpy.app.execution import local_execution
 from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
 from katibpy.app.last_runs import note_run
-from katibpy.app.state import TRIALS_NAME
+from katibpy.app.state import CHECKPOINTS_NAME, TRIALS_NAME
 from katibpy.collectors.catalog import check_collectable
 from katibpy.collectors.tail import LocalCollector
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.phases import experiment_phase
 from katibpy.core.retention import KeepTrials
-from katibpy.errors import Conflict, FieldError, InvalidResource, RunnerError
+from katibpy.errors import Conflict, FieldError, InvalidResource, RunnerError, StoreError
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.launchers.spare_child import SpareChild
 from katibpy.ports import ObservationStore, ResourceStore
@@ -42,6 +43,8 @@ from katibpy.runners.free_disk import FreeDisk
 from katibpy.runners.local import OUTPUT_NAME, LocalRunner, directory_of
 from katibpy.runners.slots import Slots, slots_for
 from katibpy.stores.state_directory import StateDirectory
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_STATE_DIRECTORY = Path(".katib")
 
@@ -166,6 +169,7 @@ class LocalEngine:
             execution=execution,
             slots=slots,
             disk=FreeDisk(root, housekeeping.min_free_disk),
+            checkpoints=self.path / CHECKPOINTS_NAME,
         )
         self._retention = Retention(self.resources, self._runner, root, housekeeping.keep_trials)
         self._collector = LocalCollector(self.observations, clock=clock, output_limit=housekeeping.log_limit)
@@ -319,6 +323,7 @@ class LocalEngine:
         if self._is_closed:
             return
         self._controller.stop()
+        self._settle()
         if kill:
             self._runner.stop_grace_seconds = 0.0
         self._runner.close(stop_runs=True)
@@ -328,6 +333,16 @@ class LocalEngine:
         mark_interrupted(self.resources, self._submitted(), clock=self._clock)
         self._directory.close()
         self._is_closed = True
+
+    def _settle(self) -> None:
+        for namespace, name in self._submitted():
+            try:
+                experiment = self.resources.find(Experiment, namespace, name)
+                if experiment is not None:
+                    self._retention.settle(experiment)
+            except (OSError, StoreError) as error:
+                # The next run of the Experiment finds them again.
+                logger.warning("%s/%s: checkpoints cannot be removed now: %s", namespace, name, error)
 
     def _is_submitted(self, namespace: str, experiment_name: str) -> bool:
         with self._lock:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 TRIALS_NAME = "trials"
 """Folder of a state directory that holds what belongs to single trials."""
 
+CHECKPOINTS_NAME = "checkpoints"
+"""Folder of a state directory that holds what trials leave for others to begin with."""
+
 
 class State:
     """A state directory beside its engine, which may be running: to read, and to mark deletions.

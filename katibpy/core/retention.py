@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from katibpy.api.experiment import Experiment
 from katibpy.api.trial import Trial
-from katibpy.core.phases import TrialPhase, trial_phase
+from katibpy.core.phases import TrialPhase, experiment_phase, trial_phase
+from katibpy.core.plan_experiment import is_restartable
 
 _FAILURES = (TrialPhase.FAILED, TrialPhase.METRICS_UNAVAILABLE)
 
@@ -42,3 +44,8 @@ def keeps(policy: KeepTrials, trial: Trial, *, best: str | None) -> bool:
         case KeepTrials.BEST:
             return trial.metadata.name == best
     return False
+
+
+def may_continue(experiment: Experiment) -> bool:
+    """Whether trials may still begin with checkpoints of earlier ones: it has not ended, or not for good."""
+    return not experiment_phase(experiment.status.conditions).is_finished or is_restartable(experiment)

@@ -47,12 +47,13 @@ class Execution(Protocol):
         """What of the trial template cannot be honoured, each by its path."""
         ...
 
-    def job_of(self, trial: Trial, directory: Path) -> LocalJob:
+    def job_of(self, trial: Trial, directory: Path, checkpoints: Path | None = None) -> LocalJob:
         """The trial's job.
 
         Args:
             trial: with a run spec that is filled in.
             directory: the trial's own.
+            checkpoints: what it is to see at `spec.checkpointPath`; None when it has no checkpoint directory.
 
         Raises:
             InvalidResource: the run spec cannot be honoured.

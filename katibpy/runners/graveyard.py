@@ -20,8 +20,8 @@ _CLOSE_PATIENCE_SECONDS = 20.0
 class Graveyard:
     """Where directories go. What is not gone when it closes is removed by the next one over the same place.
 
-    Any thread may bury; `_lock` guards `_thread`. Graves lie beside what they hold, their names begin with a
-    dot and end with `.removed`.
+    Any thread may bury; `_lock` guards `_thread`. Graves lie beside what they hold unless told otherwise;
+    their names begin with a dot and end with `.removed`.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,16 @@ class Graveyard:
         self._thread: threading.Thread | None = None
         self._number = itertools.count()
 
-    def bury(self, directory: Path) -> bool:
-        """Takes a directory away; False when it is not there or cannot be moved."""
+    def bury(self, directory: Path, *, into: Path | None = None) -> bool:
+        """Takes a directory away; False when it is not there or cannot be moved.
+
+        Args:
+            directory: what goes.
+            into: where its grave is, on the same file system.
+        """
         # Renamed first: half a directory must not look like a whole one.
-        grave = directory.with_name(f".{directory.name}.{os.getpid()}-{next(self._number)}{_SUFFIX}")
+        name = f".{directory.name}.{os.getpid()}-{next(self._number)}{_SUFFIX}"
+        grave = (into or directory.parent) / name
         try:
             os.replace(directory, grave)
         except FileNotFoundError:

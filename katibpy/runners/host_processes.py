@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from katibpy.api.experiment import Experiment
@@ -21,7 +22,7 @@ from katibpy.runners.gang.launching import explain_gang, launch_gang, meet, memb
 from katibpy.runners.host_images import HostImages
 from katibpy.runners.host_room import host_room, thread_environment
 from katibpy.runners.job_fields import PROCESS_RULES
-from katibpy.runners.job_shape import shape_of
+from katibpy.runners.job_shape import checkpoint_problems, shape_of
 from katibpy.runners.local_job import (
     LocalJob,
     MetricsPlace,
@@ -46,7 +47,7 @@ def check_runnable(experiment: Experiment) -> tuple[FieldError, ...]:
         return errors
     labels = template.primary_pod_labels
     shape = primary_shape(template.trial_spec, template.primary_container_name, labels)
-    return metrics_problems(experiment, shape)
+    return (*metrics_problems(experiment, shape), *checkpoint_problems(experiment, shape))
 
 
 class HostProcesses:
@@ -62,7 +63,7 @@ class HostProcesses:
         """See `check_runnable`."""
         return check_runnable(experiment)
 
-    def job_of(self, trial: Trial, directory: Path) -> LocalJob:
+    def job_of(self, trial: Trial, directory: Path, checkpoints: Path | None = None) -> LocalJob:
         """The trial's process or processes.
 
         Raises:
@@ -72,9 +73,12 @@ class HostProcesses:
         if kind is None:
             shape = shape_of(trial.spec.run_spec, trial.spec.primary_container_name)
             here = self._images.working_directory(shape, here)
-            job = single_job_of(trial, directory=directory, default_working_directory=here)
+            job = single_job_of(
+                trial, directory=directory, default_working_directory=here, checkpoints=checkpoints
+            )
             return self._images.applied(job, shape)
         gang = gang_job_of(trial, kind, PROCESS_RULES, directory=directory, working_directory=here)
+        gang = replace(gang, checkpoints=checkpoints)
         for place in gang.rehearsal():
             self._process(gang, place)
         return gang
@@ -142,6 +146,7 @@ class HostProcesses:
             directory=place.directory,
             default_working_directory=self._images.working_directory(shape, self._working_directory),
             told=place.told,
+            checkpoints=job.checkpoints,
         )
         return self._images.applied(process, shape)
 

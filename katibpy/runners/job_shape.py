@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from katibpy.api.experiment import Experiment
+from katibpy.api.lineage import CHECKPOINT_PATH_SETTING, checkpoint_path_of
 from katibpy.api.paths import child_path
+from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.errors import FieldError
 from katibpy.runners import job_fields
 from katibpy.runners.demand import (
@@ -151,6 +154,19 @@ def container_problems(
     yield from _command_problems(container, where, rules)
     yield from _environment_problems(container.get("env"), f"{where}.env")
     yield from _mount_problems(shape, where, rules)
+
+
+def checkpoint_problems(experiment: Experiment, shape: JobShape) -> Iterator[FieldError]:
+    """Mounts of the trial template's pod that stand where its trials are to see their checkpoints."""
+    path = checkpoint_path_of(experiment)
+    for index, mount in enumerate(map(_mapping, _sequence(shape.container.get("volumeMounts")))):
+        mount_path = mount.get("mountPath")
+        if path and isinstance(mount_path, str) and os.path.normpath(mount_path) == path:
+            yield FieldError(
+                f"{TRIAL_SPEC_PATH}.{shape.container_path}.volumeMounts[{index}].mountPath",
+                f"must not be the checkpoint directory that {CHECKPOINT_PATH_SETTING} names, got "
+                f"{mount_path!r}: trials get one of their own there; take the mount out",
+            )
 
 
 def empty_directories(shape: JobShape) -> dict[str, str]:

@@ -9,6 +9,8 @@ Every trial has a directory `<directory>/<namespace>/<name>-<digest of its uid>`
     ending          why it is being ended, written before the first signal
     outcome.json    how it ended
 
+Checkpoint directories lie elsewhere, see `checkpoints`: they stay when others are to begin with them.
+
 That is all the runner's memory: a new one over the same directory knows every run, finds the ones that still
 go on, and starts nothing twice. Runs therefore outlive the program, unless it says otherwise when it closes.
 
@@ -18,7 +20,6 @@ Kubernetes, only without its long pauses between attempts.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -33,6 +34,7 @@ from katibpy.core.runs import RunPhase, RunState
 from katibpy.errors import FieldError, RunnerError
 from katibpy.ports import Clock, Key, TrialOutputs
 from katibpy.runners.alarms import Alarms
+from katibpy.runners.checkpoints import Checkpoints, file_name_of
 from katibpy.runners.executables import search_path_of
 from katibpy.runners.execution import Execution
 from katibpy.runners.free_disk import FreeDisk
@@ -51,7 +53,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_GRACE_SECONDS = 10.0
 DEFAULT_RETRY_DELAY_SECONDS = 0.05
 _CLOSE_PATIENCE_SECONDS = 5.0
-
+_CHECKPOINTS = ".checkpoints"
 
 OUTPUT_NAME = "output.log"
 """What the file with a trial's output is called."""
@@ -59,9 +61,7 @@ OUTPUT_NAME = "output.log"
 
 def directory_of(trial: Trial, root: Path) -> Path:
     """Where a runner over `root` keeps what belongs to the trial."""
-    meta = trial.metadata
-    digest = hashlib.sha256((meta.uid or "").encode()).hexdigest()[:10]
-    return namespace_directory(root, meta.namespace) / f"{quote(meta.name, safe='')}-{digest}"
+    return namespace_directory(root, trial.metadata.namespace) / file_name_of(trial)
 
 
 def namespace_directory(root: Path, namespace: str) -> Path:
@@ -76,6 +76,7 @@ class LocalRunner:
     Attributes:
         stop_grace_seconds: between SIGTERM and SIGKILL for jobs without `terminationGracePeriodSeconds`; may
             be changed at any time, and 0 means SIGKILL at once for all jobs.
+        checkpoints: the checkpoint directories of its trials.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class LocalRunner:
         memory: MemoryLimits | None = None,
         execution: Execution | None = None,
         disk: FreeDisk | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
         """Opens a directory of runs, making it when needed.
 
@@ -105,6 +107,7 @@ class LocalRunner:
             memory: keeps trials to the memory they may use, as this host can when not given.
             execution: how jobs are run; as processes of this host when not given.
             disk: must have room before a trial starts; that of the directory when not given.
+            checkpoints: keeps the checkpoint directories; `.checkpoints` in the directory when not given.
         """
         self._directory = directory.absolute()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,6 +117,10 @@ class LocalRunner:
         self._sweeper = Sweeper(self._alarms)
         self._slots = slots or Slots()
         self._memory = memory or MemoryLimits()
+        self._graveyard = Graveyard()
+        self.checkpoints = Checkpoints(
+            (checkpoints or self._directory / _CHECKPOINTS).absolute(), self._graveyard
+        )
         self._host = Host(
             clock=clock,
             alarms=self._alarms,
@@ -126,8 +133,8 @@ class LocalRunner:
             search_path=search_path_of(environment),
             grace_seconds=lambda: self.stop_grace_seconds,
             retry_delay_seconds=retry_delay_seconds,
+            checkpoints=self.checkpoints,
         )
-        self._graveyard = Graveyard()
         for namespace in self._directory.iterdir():
             self._graveyard.sweep(namespace)
         self._lock = threading.Lock()
@@ -188,9 +195,10 @@ class LocalRunner:
             self._runs.pop(uid, None)
         if trial.metadata.deletion_timestamp is not None and not trial.spec.retain_run:
             self.discard(trial)
+            self.checkpoints.discard(trial)
 
     def discard(self, trial: Trial) -> bool:
-        """Removes the files of a run that has ended; False when there were none."""
+        """Removes the files of a run that has ended, but its checkpoints; False when there were none."""
         return self._graveyard.bury(self._directory_of(trial))
 
     def subscribe(self, listener: Callable[[Key], None]) -> None:
@@ -231,6 +239,7 @@ class LocalRunner:
                 logger.warning("trial %s does not end, not even when killed", run.trial.metadata.name)
             elif run.is_withdrawn:
                 self._graveyard.bury(run.directory)
+                self.checkpoints.discard(run.trial)
 
     def _run(self, trial: Trial, *, is_wanted: bool = False) -> LocalRun | None:
         """The trial's run; None when there is none and none is wanted."""

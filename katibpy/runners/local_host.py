@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from katibpy.ports import Clock
 from katibpy.runners.alarms import Alarms
+from katibpy.runners.checkpoints import Checkpoints
 from katibpy.runners.execution import Execution
 from katibpy.runners.free_disk import FreeDisk
 from katibpy.runners.memory_limits import MemoryLimits
@@ -30,6 +31,7 @@ class Host:
         search_path: where commands are looked for when the trial sets no PATH.
         grace_seconds: tells the time between SIGTERM and SIGKILL when the job does not.
         retry_delay_seconds: before the second attempt; doubles with each further one.
+        checkpoints: makes and keeps the directories in which trials begin and leave their checkpoints.
     """
 
     clock: Clock
@@ -43,3 +45,4 @@ class Host:
     search_path: str
     grace_seconds: Callable[[], float]
     retry_delay_seconds: float
+    checkpoints: Checkpoints

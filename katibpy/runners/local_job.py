@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from katibpy.api.experiment import CollectorKind, Experiment, MetricsCollectorSpec
+from katibpy.api.lineage import CHECKPOINT_VARIABLE
 from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.api.trial import EXPERIMENT_LABEL, TRIAL_LABEL, Trial
 from katibpy.errors import FieldError, InvalidResource
@@ -18,6 +19,7 @@ from katibpy.runners.expansion import expand
 from katibpy.runners.job_fields import whole_number
 from katibpy.runners.job_shape import (
     JobShape,
+    checkpoint_problems,
     demand_in,
     empty_directories,
     field_reference,
@@ -86,6 +88,7 @@ class LocalJob(Process):
         least_retried_code: the least exit code after which there may be another.
         grace_seconds: between SIGTERM and SIGKILL, when the job says so.
         demand: what of this host it asks for.
+        checkpoints: the trial's checkpoint directory, when it has one.
     """
 
     deadline_seconds: int | None = None
@@ -94,6 +97,7 @@ class LocalJob(Process):
     least_retried_code: int = 1
     grace_seconds: float | None = None
     demand: Demand = NOTHING
+    checkpoints: Path | None = None
 
 
 def job_problems(experiment: Experiment) -> tuple[FieldError, ...]:
@@ -106,7 +110,7 @@ def job_problems(experiment: Experiment) -> tuple[FieldError, ...]:
     errors = tuple(problems_of(shape, template.primary_container_name, TRIAL_SPEC_PATH))
     if errors and errors[0].path == f"{TRIAL_SPEC_PATH}.kind":
         return errors
-    return (*errors, *metrics_problems(experiment, shape))
+    return (*errors, *metrics_problems(experiment, shape), *checkpoint_problems(experiment, shape))
 
 
 def metrics_problems(experiment: Experiment, shape: JobShape) -> tuple[FieldError, ...]:
@@ -126,13 +130,16 @@ def metrics_problems(experiment: Experiment, shape: JobShape) -> tuple[FieldErro
     )
 
 
-def single_job_of(trial: Trial, *, directory: Path, default_working_directory: Path) -> LocalJob:
+def single_job_of(
+    trial: Trial, *, directory: Path, default_working_directory: Path, checkpoints: Path | None = None
+) -> LocalJob:
     """The process of a trial that is a `batch/v1 Job`.
 
     Args:
         trial: with a run spec that is filled in.
         directory: the trial's own.
         default_working_directory: for a job without `workingDir`, and what a relative one is relative to.
+        checkpoints: the trial's checkpoint directory, when it has one.
 
     Raises:
         InvalidResource: the run spec cannot be honoured.
@@ -143,7 +150,11 @@ def single_job_of(trial: Trial, *, directory: Path, default_working_directory: P
     if errors:
         raise InvalidResource(errors)
     process = process_of(
-        trial, shape, directory=directory, default_working_directory=default_working_directory
+        trial,
+        shape,
+        directory=directory,
+        default_working_directory=default_working_directory,
+        checkpoints=checkpoints,
     )
     grace = whole_number(shape.pod.get("terminationGracePeriodSeconds"))
     backoff = whole_number(shape.spec.get("backoffLimit"))
@@ -159,6 +170,7 @@ def single_job_of(trial: Trial, *, directory: Path, default_working_directory: P
         backoff_limit=DEFAULT_BACKOFF_LIMIT if backoff is None else backoff,
         grace_seconds=None if grace is None else float(grace),
         demand=demand_in(shape),
+        checkpoints=checkpoints,
     )
 
 
@@ -169,6 +181,7 @@ def process_of(
     directory: Path,
     default_working_directory: Path,
     told: Mapping[str, str] | None = None,
+    checkpoints: Path | None = None,
 ) -> Process:
     """The process of a pod.
 
@@ -178,14 +191,17 @@ def process_of(
         directory: what keeps its private paths.
         default_working_directory: as of `single_job_of`.
         told: variables that an operator adds to those of the pod, over which they win.
+        checkpoints: the trial's checkpoint directory, when it has one.
 
     Raises:
         InvalidResource: a private path cannot be put in its place.
     """
-    place, mover = metrics_of(trial.spec.metrics_collector, shape, directory)
+    moves = [Move(trial.spec.checkpoint_path, checkpoints, is_directory=True)] if checkpoints else []
+    place, mover = metrics_of(trial.spec.metrics_collector, shape, directory, more=moves)
     try:
         declared = declared_environment(trial, shape, mover)
-        environment = {**given_environment(trial, shape, place), **declared, **(told or {})}
+        given = given_environment(trial, shape, place, checkpoints=str(checkpoints or ""))
+        environment = {**given, **declared, **(told or {})}
         words = [
             mover.move(expand(word, environment))
             for section in ("command", "args")
@@ -198,7 +214,10 @@ def process_of(
         argv=tuple(words),
         environment=environment,
         working_directory=default_working_directory / working,
-        private_directories=tuple(_private_directories(shape, place, directory)),
+        private_directories=(
+            *_private_directories(shape, place, directory),
+            *([checkpoints] if checkpoints else ()),
+        ),
         # A pod that restarts its container keeps its volumes; otherwise the next attempt is another pod.
         fresh_directories=()
         if shape.pod.get("restartPolicy") == "OnFailure"
@@ -208,9 +227,9 @@ def process_of(
 
 
 def metrics_of(
-    collector: MetricsCollectorSpec | None, shape: JobShape, directory: Path
+    collector: MetricsCollectorSpec | None, shape: JobShape, directory: Path, *, more: Sequence[Move] = ()
 ) -> tuple[MetricsPlace | None, PathMover]:
-    """Where metrics go, and the mover of all private paths of the job."""
+    """Where metrics go, and the mover of all private paths of the job, `more` among them."""
     volumes = [
         Move(mount_path, Path(os.path.normpath(directory / "volumes" / volume)), is_directory=True)
         for mount_path, volume in empty_directories(shape).items()
@@ -219,7 +238,7 @@ def metrics_of(
     source = collector.source if collector is not None else None
     file = source.file_system_path if source is not None else None
     if collector is None or kind not in _FILE_KINDS or file is None or not file.path:
-        return None, PathMover(volumes)
+        return None, PathMover((*volumes, *more))
     is_directory = kind == CollectorKind.TENSORFLOW_EVENT
     private, moves = _metrics_moves(
         file.path.rstrip("/") or "/", volumes, directory / "metrics", is_directory
@@ -233,8 +252,8 @@ def metrics_of(
         except UnsafePath:
             is_named = True
     if not is_named and not probe.used:
-        return MetricsPlace(Path(file.path), False, is_directory), PathMover(volumes)
-    return MetricsPlace(private, True, is_directory), PathMover((*moves, *volumes))
+        return MetricsPlace(Path(file.path), False, is_directory), PathMover((*volumes, *more))
+    return MetricsPlace(private, True, is_directory), PathMover((*moves, *volumes, *more))
 
 
 def _metrics_moves(
@@ -261,8 +280,10 @@ def _volumes(shape: JobShape, directory: Path) -> Iterator[Path]:
         yield directory / "volumes" / volume
 
 
-def given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None) -> dict[str, str]:
-    """What every trial is told, and where its metrics go."""
+def given_environment(
+    trial: Trial, shape: JobShape, place: MetricsPlace | None, *, checkpoints: str = ""
+) -> dict[str, str]:
+    """What every trial is told, and where its metrics and checkpoints go."""
     owner = next((owner.name for owner in trial.metadata.owner_references if owner.kind == "Experiment"), "")
     given = {
         TRIAL_NAME_VARIABLE: trial.metadata.name,
@@ -270,6 +291,8 @@ def given_environment(trial: Trial, shape: JobShape, place: MetricsPlace | None)
     }
     if place is not None:
         given[METRICS_FILE_VARIABLE] = str(place.path)
+    if checkpoints:
+        given[CHECKPOINT_VARIABLE] = checkpoints
     if shape.spec.get("completionMode") == "Indexed":
         given["JOB_COMPLETION_INDEX"] = "0"
     return given

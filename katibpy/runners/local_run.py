@@ -19,6 +19,7 @@ from katibpy.errors import InvalidResource, RunnerError
 from katibpy.runners import outcome as ends
 from katibpy.runners.alarms import Alarm
 from katibpy.runners.attempt import Attempt
+from katibpy.runners.checkpoint_start import begin_checkpoints
 from katibpy.runners.execution import CannotStart, Launch
 from katibpy.runners.local_host import Host
 from katibpy.runners.local_job import LocalJob
@@ -170,7 +171,8 @@ class LocalRun:
 
     def _go_through_attempts(self) -> None:
         try:
-            self._job = job = self._host.execution.job_of(self.trial, self.directory)
+            checkpoints = self._host.checkpoints.directory_of(self.trial)
+            self._job = job = self._host.execution.job_of(self.trial, self.directory, checkpoints)
         except InvalidResource as error:
             self._end(ends.INVALID_JOB, str(error), failed=0)
             return
@@ -184,7 +186,7 @@ class LocalRun:
             delay = self._host.retry_delay_seconds * 2.0 ** min(number - 1, 30)
             self._show(self._running(number, failure=failure))
             self._wake.wait(min(delay, _LONGEST_RETRY_DELAY_SECONDS))
-            if self._ending or self._is_abandoned:
+            if self._is_over():
                 self._conclude(end, job, number, is_overdue=is_overdue)
 
     def _found(self, attempt: Attempt) -> ProcessGroup:
@@ -234,6 +236,9 @@ class LocalRun:
         try:
             self._host.execution.inspect(job, environment)
             self._await_disk()
+            if number == 1:  # a further attempt goes on with what the last one left
+                show, is_over = self._show, self._is_over
+                begin_checkpoints(self.trial, self._host, log=self.output_path, show=show, is_over=is_over)
             self._queue_up(job, failed)
             self._await_disk()  # which others may have filled meanwhile
             environment[ATTEMPT_VARIABLE] = str(attempt.directory)
@@ -248,7 +253,7 @@ class LocalRun:
     def _await_disk(self) -> None:
         """Waits until the disk has room, or the run is to end."""
         shown, show_at = "", 0.0
-        while not self._ending and not self._is_abandoned and (shortage := self._host.disk.shortage()):
+        while not self._is_over() and (shortage := self._host.disk.shortage()):
             now = self._host.clock.monotonic()
             if shortage != shown and now >= show_at:
                 shown, show_at = shortage, now + _DISK_REWORD_SECONDS
@@ -280,7 +285,7 @@ class LocalRun:
             self._end(ends.START_FAILED, str(error), failed=failed + 1)
             raise _Over from error
         self._ticket.wait(
-            is_over=lambda: bool(self._ending) or self._is_abandoned,
+            is_over=self._is_over,
             show=lambda why: self._show(ends.waiting_state(self.trial, why.reason, why.message)),
         )
 
@@ -288,7 +293,7 @@ class LocalRun:
         limit = None if self._ending else memory_limit
         argv = self._host.memory.entering(launch.argv, attempt, limit)
         with self._lock:
-            descriptor = None if self._ending or self._is_abandoned else attempt.acquire()
+            descriptor = None if self._is_over() else attempt.acquire()
             if descriptor is not None:
                 try:
                     process = attempt.spawn(
@@ -305,12 +310,15 @@ class LocalRun:
                 return self._processes
         if self._ending == ends.STOPPED:
             self._end(ends.STOPPED, "it was stopped before its process was started", failed=0)
-        if self._ending or self._is_abandoned:
+        if self._is_over():
             self.is_withdrawn = self._ending == _WITHDRAWN
             raise _Over
         return self._found(attempt)
 
     # Ending.
+
+    def _is_over(self) -> bool:
+        return bool(self._ending) or self._is_abandoned
 
     def _begin_to_end(self, reason: str) -> None:
         with self._lock:

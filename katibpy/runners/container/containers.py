@@ -19,6 +19,7 @@ from katibpy.api.template import TRIAL_SPEC_PATH
 from katibpy.api.trial import Trial
 from katibpy.errors import FieldError, InvalidResource, RunnerError
 from katibpy.runners.attempt import Attempt
+from katibpy.runners.checkpoints import open_to_all
 from katibpy.runners.container.engine import Call, Engine, last_line
 from katibpy.runners.container.fields import CONTAINER_RULES
 from katibpy.runners.container.leftovers import Leftovers, clear_containers, leftovers_of
@@ -38,7 +39,7 @@ from katibpy.runners.gang.kinds import gang_kind_of
 from katibpy.runners.gang.launching import explain_gang, launch_gang, meet, member_of, shares
 from katibpy.runners.host_room import host_room, thread_environment
 from katibpy.runners.job_fields import whole_number
-from katibpy.runners.job_shape import JobShape, demand_in, problems_of, shape_of
+from katibpy.runners.job_shape import JobShape, checkpoint_problems, demand_in, problems_of, shape_of
 from katibpy.runners.local_job import DEFAULT_BACKOFF_LIMIT, LocalJob, MetricsPlace
 from katibpy.runners.outcome import START_FAILED
 from katibpy.runners.stragglers import ATTEMPT_VARIABLE
@@ -91,9 +92,10 @@ class Containers:
         shape = primary_shape(job, name, template.primary_pod_labels)
         collector, parallel = experiment.spec.metrics_collector_spec, experiment.spec.parallel_trial_count
         errors = tuple(pod_file_problems(collector, shape, TRIAL_SPEC_PATH, parallel))
+        errors += tuple(checkpoint_problems(experiment, shape))
         return errors or self._refusals(shape)
 
-    def job_of(self, trial: Trial, directory: Path) -> LocalJob:
+    def job_of(self, trial: Trial, directory: Path, checkpoints: Path | None = None) -> LocalJob:
         """The trial's container or containers.
 
         Raises:
@@ -109,7 +111,8 @@ class Containers:
                 directory=directory,
                 working_directory=self._working_directory,
             )
-            return replace(gang, demand=replace(gang.demand, memory_limit=None))
+            demand = replace(gang.demand, memory_limit=None)
+            return replace(gang, demand=demand, checkpoints=checkpoints)
         shape = shape_of(job, name)
         errors = list(problems_of(shape, name, "spec.runSpec", CONTAINER_RULES))
         if errors:
@@ -126,6 +129,7 @@ class Containers:
             backoff_limit=DEFAULT_BACKOFF_LIMIT if backoff is None else backoff,
             grace_seconds=None if grace is None else float(grace),
             demand=replace(limits, memory_limit=None),
+            checkpoints=checkpoints,
             trial=trial,
             shape=shape,
             directory=directory,
@@ -151,6 +155,9 @@ class Containers:
             OSError: a file cannot be written.
         """
         attempt.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if job.checkpoints is not None:
+            job.checkpoints.mkdir(parents=True, exist_ok=True)
+            open_to_all(job.checkpoints)
         if isinstance(job, GangJob):
             return self._launch_gang(job, environment, granted, attempt)
         if not isinstance(job, ContainerJob):
@@ -164,6 +171,7 @@ class Containers:
             demand=job.limits,
             granted=_granted(job.limits, granted, granted.get(VISIBLE_VARIABLE)),
             devices=_devices(job.limits, granted.get(VISIBLE_VARIABLE)),
+            checkpoints=job.checkpoints,
         )
         self._make_ready(job.trial, spec, job.shape, job.directory)
         leftovers_of(self._engine, [spec]).save(attempt)
@@ -222,6 +230,7 @@ class Containers:
             told=place.told,
             granted=_granted(demand, granted, visible),
             devices=_devices(demand, visible),
+            checkpoints=job.checkpoints,
         )
 
     def _make_ready(self, trial: Trial, spec: ContainerSpec, shape: JobShape, directory: Path) -> None:

@@ -111,6 +111,7 @@ def container_of(
     told: Mapping[str, str] | None = None,
     granted: Mapping[str, str] | None = None,
     devices: Sequence[str] = (),
+    checkpoints: Path | None = None,
 ) -> ContainerSpec:
     """The container of a pod.
 
@@ -123,9 +124,11 @@ def container_of(
         told: variables that an operator adds to those of the pod, over which they win.
         granted: variables that tell what it was given of this host.
         devices: GPUs that it was given.
+        checkpoints: the trial's checkpoint directory, when it has one.
     """
     place, metrics_path = metrics_place_of(trial.spec.metrics_collector, shape, directory)
-    given = given_environment(trial, shape, None)
+    checkpoint_path = trial.spec.checkpoint_path if checkpoints is not None else ""
+    given = given_environment(trial, shape, None, checkpoints=checkpoint_path)
     if place is not None:
         given[METRICS_FILE_VARIABLE] = metrics_path
     declared = declared_environment(trial, shape, PathMover(()))
@@ -139,7 +142,10 @@ def container_of(
         args=tuple(expand(word, own) for word in shape.container.get("args") or ()),
         environment=own,
         working_directory=expand(shape.container.get("workingDir") or "", own),
-        mounts=tuple(_mounts(shape, place, metrics_path, directory)),
+        mounts=(
+            *_mounts(shape, place, metrics_path, directory),
+            *([] if checkpoints is None else [Mount(checkpoints, checkpoint_path)]),
+        ),
         scratch=tuple(
             Scratch(volume.target, volume.size)
             for volume in volumes_of(shape, directory)
