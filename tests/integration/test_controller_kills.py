@@ -48,7 +48,7 @@ spec:
               - -c
               - |
                 echo "start $KATIB_TRIAL_NAME" >> {journal}
-                sleep 0.3
+                sleep 0.1
                 echo "loss=$0"
                 echo "end $KATIB_TRIAL_NAME" >> {journal}
               - ${{trialParameters.x}}
