@@ -18,6 +18,7 @@ from katibpy.api.experiment import Experiment
 from katibpy.api.model import Resource
 from katibpy.api.suggestion import Suggestion, TrialAssignment
 from katibpy.api.trial import Trial
+from katibpy.core.endpoints import Endpoint
 from katibpy.core.records import HistoryDelta, MetricSummary, ObservedValue, StoredProposal, Tally
 from katibpy.core.runs import CollectionState, RunState
 from katibpy.errors import FieldError
@@ -357,7 +358,7 @@ class SuggestionGateway(Protocol):
         ...
 
     def forget(self, experiment_uid: str) -> None:
-        """The Experiment is gone: drop what is kept for it."""
+        """The Experiment asks no more, at least for now: drop what is kept for it, end what runs for it."""
         ...
 
 
@@ -369,28 +370,21 @@ class StoppingGateway(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a service listens.
-
-    Attributes:
-        address: a gRPC target: `unix:/path` or `host:port`.
-    """
-
-    address: str
-
-
 class Launcher(Protocol):
     """Starts algorithm services and keeps them alive."""
 
-    def endpoint(self, algorithm_name: str, *, timeout_seconds: float) -> Endpoint:
-        """Where the algorithm is served; starts the service when it is not running.
+    def endpoint(self, algorithm_name: str, *, timeout_seconds: float, experiment_uid: str = "") -> Endpoint:
+        """Where the algorithm is served for an Experiment; starts the service when it is not running.
 
         Raises:
             UnknownName: no such algorithm.
             ServiceUnavailable: it does not come up (it is retried with backoff); the message has its
                 last output.
         """
+        ...
+
+    def release(self, experiment_uid: str) -> None:
+        """The Experiment asks no more: ends what was started for it alone; no-op when there is nothing."""
         ...
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from katibpy.core.plan_suggestion import plan_suggestion
 from katibpy.core.plan_trial import plan_trial
 from katibpy.core.views import Refusal, ServiceFailure, SuggestionView
 from katibpy.errors import (
+    AlreadyExists,
     Conflict,
     InvalidSettings,
     KatibError,
@@ -206,6 +207,15 @@ class Controller:
         view = self._with_answers(view)
         try:
             self._act_on_suggestion(view)
+        except AlreadyExists as err:
+            # The algorithm gave a name that a trial or a proposal has: as useless as no reply, and told so.
+            if view.reply is None:
+                raise
+            attempts = self._service_backoff.failed(suggestion.key)
+            logger.warning("%s/%s: algorithm service: %s", *suggestion.key[1:], err)
+            failure = ServiceFailure(f"its reply cannot be used: {err}", attempts)
+            self._act_on_suggestion(replace(view, reply=None, failure=failure))
+            return
         except Conflict:
             current = self.adapters.store.find(Suggestion, *suggestion.key[1:])
             if view.reply is None or current is None or not _is_only_edited(suggestion, current):
@@ -214,6 +224,8 @@ class Controller:
             # for as long as trials end faster than it thinks.
             view = replace(view, suggestion=current)
             self._act_on_suggestion(view)
+        if view.failure is None:
+            self._service_backoff.succeeded(suggestion.key)
 
     def _act_on_suggestion(self, view: SuggestionView) -> None:
         suggestion, plan, store = view.suggestion, plan_suggestion(view), self.adapters.store
@@ -256,7 +268,6 @@ class Controller:
                 attempts = self._service_backoff.failed(key)
                 logger.warning("%s/%s: algorithm service: %s", *key[1:], err)
                 return replace(view, failure=ServiceFailure(str(err), attempts))
-        self._service_backoff.succeeded(key)
         return view
 
     def _reconcile_trial(self, trial: Trial) -> None:

@@ -70,6 +70,7 @@ class Performer:
             do.RequestProposals: self._request_proposals,
             do.CreateTrial: self._create_trial,
             do.RequestStop: self._request_stop,
+            do.ReleaseAlgorithm: self._release_algorithm,
             do.StartRun: self._start_run,
             do.DropMetrics: self._drop_metrics,
             do.FollowMetrics: self._follow_metrics,
@@ -108,6 +109,9 @@ class Performer:
             timeout_seconds=self._timeout,
         )
         return _reply(self._adapters.gateway.suggest(call))
+
+    def _release_algorithm(self, step: do.ReleaseAlgorithm) -> None:
+        self._adapters.gateway.forget(step.experiment.metadata.uid or "")
 
     # Resources.
 

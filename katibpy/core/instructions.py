@@ -70,6 +70,13 @@ class SaveReply:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseAlgorithm:
+    """The Experiment has ended: end what serves its algorithm for it alone."""
+
+    experiment: Experiment
+
+
+@dataclass(frozen=True, slots=True)
 class StartRun:
     """Start the Trial's run and follow its metrics."""
 
@@ -147,6 +154,7 @@ Instruction: TypeAlias = (
     | ValidateSettings
     | AskAlgorithm
     | SaveReply
+    | ReleaseAlgorithm
     | StartRun
     | DropMetrics
     | FollowMetrics

@@ -31,6 +31,7 @@ from katibpy.core.instructions import (
     RequestStop,
 )
 from katibpy.core.phases import TrialPhase, experiment_phase
+from katibpy.core.plan_suggestion import service_failure
 from katibpy.core.views import ActiveTrial, ExperimentView
 
 GOAL_REACHED = "ExperimentGoalReached"
@@ -38,6 +39,7 @@ MAX_TRIALS_REACHED = "ExperimentMaxTrialsReached"
 SUGGESTION_END_REACHED = "ExperimentSuggestionEndReached"
 FAILED = "ExperimentFailed"
 DEFAULT_PARALLEL = 3
+_LONGEST_TROUBLE = 500
 
 _CREATED = Condition(type="Created", reason="ExperimentCreated", message="Experiment is created")
 _RUNNING = Condition(type="Running", reason="ExperimentRunning", message="Experiment is running")
@@ -74,9 +76,21 @@ def plan_experiment(view: ExperimentView) -> Plan[ExperimentStatus]:
             _ended(status, verdict, view.now),
             _stops(view, view.active, "the Experiment has ended"),
         )
-    if view.tally.count():
-        status = _with(status, _RUNNING, view.now)
-    return Plan(status, _balance(view))
+    return Plan(_told(status, view), _balance(view))
+
+
+def _told(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus:
+    """The status with its current condition, which says it when the algorithm service does not answer."""
+    trouble = service_failure(view.suggestion)
+    line = trouble.partition("\n")[0]
+    is_begun = view.tally.count() > 0
+    current = _RUNNING if is_begun else _CREATED
+    if line:
+        current = current.but(message=f"{current.message}; {line[:_LONGEST_TROUBLE]}")
+    if is_begun:
+        # What it waited for before its first trial.
+        status = _with(status, _CREATED, view.now)
+    return _with(status, current, view.now)
 
 
 def _leave(view: ExperimentView) -> tuple[Instruction, ...]:
@@ -184,7 +198,7 @@ def _useful(view: ExperimentView, reason: str, message: str) -> _Verdict:
 def _ended(status: ExperimentStatus, verdict: _Verdict, now: datetime) -> ExperimentStatus:
     running = find_condition(status.conditions, "Running")
     if running is not None and running.status == "True":
-        stopped = Condition(type="Running", status="False", reason=running.reason, message=running.message)
+        stopped = _RUNNING.but(status="False", reason=running.reason)
         status = status.but(conditions=set_condition(status.conditions, stopped, now))
     condition = Condition(type=verdict.type, reason=verdict.reason, message=verdict.message)
     return _with(status, condition, now).but(completion_time=now)

@@ -6,13 +6,14 @@ from datetime import datetime
 
 from katibpy.api.experiment import Algorithm, Experiment, ResumePolicy
 from katibpy.api.model import Condition
-from katibpy.api.status_conditions import has_condition, set_condition, without_conditions
+from katibpy.api.status_conditions import find_condition, has_condition, set_condition, without_conditions
 from katibpy.api.suggestion import Suggestion, SuggestionStatus
 from katibpy.core.building import assignment_of, merged_settings
 from katibpy.core.instructions import (
     AskAlgorithm,
     Instruction,
     Plan,
+    ReleaseAlgorithm,
     RemoveSuggestion,
     SaveReply,
     ValidateSettings,
@@ -23,9 +24,14 @@ from katibpy.core.views import AlgorithmReply, SuggestionView
 
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
+SERVICE_FAILS = "the algorithm service gave no usable answer"
+"""How the message of a Suggestion begins whose service cannot answer or answers wrongly."""
+
 _CREATED = Condition(type="Created", reason="SuggestionCreated", message="Suggestion is created")
 _READY = Condition(type="DeploymentReady", reason="DeploymentReady", message="Deployment is ready")
 _RUNNING = Condition(type="Running", reason="SuggestionRunning", message="Suggestion is running")
+
+_NOT_READY = "DeploymentNotReady"
 
 _FINISHED_MESSAGES = {
     ResumePolicy.NEVER: "Suggestion is succeeded, can't be restarted",
@@ -46,10 +52,15 @@ def plan_suggestion(view: SuggestionView) -> Plan[SuggestionStatus]:
     if status.start_time is None:
         status = status.but(start_time=view.now)
         status = _set(status, _CREATED, view.now)
-    if has_condition(status.conditions, "Failed") or experiment.metadata.deletion_timestamp is not None:
-        return Plan(status)
+    has_failed = has_condition(status.conditions, "Failed")
     if experiment_phase(experiment.status.conditions).is_finished:
-        return Plan(_rested(status, experiment, view.now))
+        is_kept = _policy(experiment) is ResumePolicy.LONG_RUNNING
+        return Plan(
+            status if has_failed else _rested(status, experiment, view.now),
+            () if is_kept else (ReleaseAlgorithm(experiment),),
+        )
+    if has_failed or experiment.metadata.deletion_timestamp is not None:
+        return Plan(status)
     if view.refusal is not None:
         message = f"Validation failed: {view.refusal.message}"
         status = _with(
@@ -58,10 +69,8 @@ def plan_suggestion(view: SuggestionView) -> Plan[SuggestionStatus]:
         return Plan(_with(status, "Failed", "SuggestionFailed", message, view.now))
     if view.failure is not None:
         delay = _BACKOFF_SECONDS[min(view.failure.attempts, len(_BACKOFF_SECONDS)) - 1]
-        message = (
-            f"the algorithm service did not answer ({view.failure.attempts} in a row): {view.failure.message}"
-        )
-        status = _with(status, "DeploymentReady", "DeploymentNotReady", message, view.now, false=True)
+        message = f"{SERVICE_FAILS} ({view.failure.attempts} in a row): {view.failure.message}"
+        status = _with(status, "DeploymentReady", _NOT_READY, message, view.now, false=True)
         return Plan(status, again_after_seconds=delay)
     if not view.is_accepted and not has_condition(status.conditions, "Running"):
         return Plan(status, (ValidateSettings(experiment),))
@@ -108,7 +117,7 @@ def _saved(
 
 
 def _rested(status: SuggestionStatus, experiment: Experiment, now: datetime) -> SuggestionStatus:
-    policy = ResumePolicy(experiment.spec.resume_policy or ResumePolicy.NEVER)
+    policy = _policy(experiment)
     if policy is ResumePolicy.LONG_RUNNING or has_condition(status.conditions, "Succeeded"):
         return status
     reason = "Suggestion is succeeded"
@@ -117,6 +126,17 @@ def _rested(status: SuggestionStatus, experiment: Experiment, now: datetime) -> 
     if has_condition(status.conditions, "DeploymentReady"):
         status = _with(status, "DeploymentReady", reason, "Deployment is not ready", now, false=True)
     return _with(status, "Succeeded", "Experiment is succeeded", _FINISHED_MESSAGES[policy], now)
+
+
+def _policy(experiment: Experiment) -> ResumePolicy:
+    return ResumePolicy(experiment.spec.resume_policy or ResumePolicy.NEVER)
+
+
+def service_failure(suggestion: Suggestion | None) -> str:
+    """Why the algorithm service cannot answer at the moment; "" when nothing is known against it."""
+    ready = find_condition(suggestion.status.conditions, "DeploymentReady") if suggestion else None
+    is_failing = ready is not None and ready.status == "False" and ready.reason == _NOT_READY
+    return ready.message if ready is not None and is_failing else ""
 
 
 def _with(

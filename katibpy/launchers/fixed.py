@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from katibpy.catalog import nearest
+from katibpy.core.endpoints import Endpoint
 from katibpy.errors import UnknownName
-from katibpy.ports import Endpoint
 
 
 class FixedLauncher:
@@ -22,7 +22,7 @@ class FixedLauncher:
         self._addresses = dict(addresses)
         self._otherwise = otherwise
 
-    def endpoint(self, algorithm_name: str, *, timeout_seconds: float) -> Endpoint:
+    def endpoint(self, algorithm_name: str, *, timeout_seconds: float, experiment_uid: str = "") -> Endpoint:
         """The address of the algorithm; whether somebody listens there shows when it is called.
 
         Raises:
@@ -37,6 +37,9 @@ class FixedLauncher:
                 f"there is no address for algorithm {algorithm_name!r}; {hint}configured: {known}"
             )
         return Endpoint(address)
+
+    def release(self, experiment_uid: str) -> None:
+        """Does nothing: nothing was started."""
 
     def close(self) -> None:
         """Does nothing: the services are not ours."""

@@ -71,36 +71,6 @@ def without_memory_setting(experiment: Experiment) -> tuple[Experiment, bytes | 
     return experiment.but(spec=spec), memory
 
 
-def checked_reply(reply: Reply, experiment: Experiment, *, wanted: int, exactly: bool) -> Reply:
-    """The reply of a peer, if its proposals can become trials of the Experiment.
-
-    Args:
-        reply: what the peer said.
-        experiment: whose parameters each proposal must cover.
-        wanted: how many proposals were asked for.
-        exactly: whether fewer break the contract.
-
-    Raises:
-        BadReply: how many there are, or what is wrong with which of them.
-    """
-    count = len(reply.proposals)
-    if count > wanted or (exactly and count != wanted):
-        rule = "exactly" if exactly else "at most"
-        raise BadReply(f"the algorithm service must answer {rule} {wanted} proposals, got {count}")
-    parameters = {parameter.name for parameter in experiment.spec.parameters}
-    names = [proposal.trial_name for proposal in reply.proposals if proposal.trial_name]
-    if len(set(names)) < len(names):
-        raise BadReply(f"the algorithm service must name each trial once, got {', '.join(names)}")
-    for place, proposal in enumerate(reply.proposals):
-        missing = parameters - proposal.assignment.keys()
-        if missing:
-            raise BadReply(f"proposal {place} lacks the parameters {', '.join(sorted(missing))}")
-        unknown = proposal.assignment.keys() - parameters
-        if unknown and experiment.spec.nas_config is None:
-            raise BadReply(f"proposal {place} has parameters that do not exist: {', '.join(sorted(unknown))}")
-    return reply
-
-
 def _proposal_to_pb(proposal: Proposal) -> pb.GetSuggestionsReply.ParameterAssignments:
     return pb.GetSuggestionsReply.ParameterAssignments(
         assignments=[

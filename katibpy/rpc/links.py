@@ -11,23 +11,15 @@ import grpc
 from google.protobuf.message import Message
 
 from katibpy.algo.algorithm import Reads
+from katibpy.core.endpoints import Endpoint, Security
 from katibpy.errors import DeadlineExceeded, ServiceUnavailable
 from katibpy.pb.v1beta1 import api_pb2 as pb
+from katibpy.rpc.channels import channel_to
 from katibpy.rpc.error_codes import raised
-from katibpy.rpc.names import KATIB_PACKAGE, MESSAGE_OPTIONS
+from katibpy.rpc.names import KATIB_PACKAGE
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
-
-_CHANNEL_OPTIONS = (
-    *MESSAGE_OPTIONS,
-    # A service that comes back after a crash is to be found soon; gRPC's own limit is two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    # Without it, channels of one process to one address share their connection and its backoff.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 
 @dataclass(slots=True)
@@ -52,13 +44,15 @@ class Link:
 
     Attributes:
         address: gRPC target.
+        security: how the connection is made safe.
         peers: what was learnt, by Experiment uid.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, security: Security | None = None) -> None:
         self.address = address
+        self.security = security
         self.peers: dict[str, Peer] = {}
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = channel_to(address, security)
 
     def get_suggestions(
         self, request: pb.GetSuggestionsRequest, timeout_seconds: float
@@ -104,16 +98,21 @@ class Links:
         self._lock = threading.Lock()
         self._links: OrderedDict[str, Link] = OrderedDict()
 
-    def to(self, address: str) -> Link:
-        """The link to the address."""
+    def to(self, endpoint: Endpoint) -> Link:
+        """The link to the endpoint."""
+        address, unwanted = endpoint.address, list[Link]()
         with self._lock:
             link = self._links.get(address)
+            if link is not None and link.security != endpoint.security:
+                unwanted.append(link)
+                link = None
             if link is None:
-                link = self._links[address] = Link(address)
+                link = self._links[address] = Link(address, endpoint.security)
             self._links.move_to_end(address)
-            oldest = self._links.popitem(last=False)[1] if len(self._links) > self._limit else None
-        if oldest is not None:
-            oldest.close()
+            if len(self._links) > self._limit:
+                unwanted.append(self._links.popitem(last=False)[1])
+        for each in unwanted:
+            each.close()
         return link
 
     def drop(self, link: Link) -> None:

@@ -14,8 +14,9 @@ from katibpy.core.records import HistoryDelta, TrialRecord
 from katibpy.errors import InputError, InvalidSettings, ServiceUnavailable
 from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.ports import Launcher, SuggestionCall
+from katibpy.rpc.checked_reply import checked_reply
 from katibpy.rpc.convert_experiment import experiment_to_pb, objective_to_pb
-from katibpy.rpc.convert_reply import checked_reply, reply_from_pb
+from katibpy.rpc.convert_reply import reply_from_pb
 from katibpy.rpc.convert_trial import trial_to_pb
 from katibpy.rpc.error_codes import HistoryBaseMissing, Unexplained, Unimplemented
 from katibpy.rpc.links import Link, Links, Peer
@@ -78,8 +79,9 @@ class GrpcSuggestionGateway:
         return self._with_link(call.experiment, call.timeout_seconds, ask)
 
     def forget(self, experiment_uid: str) -> None:
-        """Drops what is kept for the Experiment."""
+        """Drops what is kept for the Experiment, and ends a service that was started for it alone."""
         self._links.forget(experiment_uid)
+        self._launcher.release(experiment_uid)
 
     def close(self) -> None:
         """Ends all channels."""
@@ -89,7 +91,7 @@ class GrpcSuggestionGateway:
         self, experiment: Experiment, timeout_seconds: float, ask: Callable[[Link, float], T]
     ) -> T:
         deadline = self._monotonic() + timeout_seconds
-        link = self._link(experiment, deadline)
+        link, deadline = self._link(experiment, deadline)
         try:
             return ask(link, deadline)
         except ServiceUnavailable:
@@ -98,16 +100,22 @@ class GrpcSuggestionGateway:
                 raise
         # A killed service may still look alive to its launcher for a moment.
         time.sleep(_PAUSE_SECONDS)
-        return ask(self._link(experiment, deadline), deadline)
+        link, deadline = self._link(experiment, deadline)
+        return ask(link, deadline)
 
-    def _link(self, experiment: Experiment, deadline: float) -> Link:
+    def _link(self, experiment: Experiment, deadline: float) -> tuple[Link, float]:
+        """The link to the service, and until when it may answer."""
         algorithm = experiment.spec.algorithm
         name = algorithm.algorithm_name if algorithm else ""
         try:
-            endpoint = self._launcher.endpoint(name, timeout_seconds=self._left(deadline))
+            endpoint = self._launcher.endpoint(
+                name, timeout_seconds=self._left(deadline), experiment_uid=experiment.metadata.uid or ""
+            )
         except InputError as error:
             raise InvalidSettings([str(error)]) from error
-        return self._links.to(endpoint.address)
+        if endpoint.call_seconds is not None:
+            deadline = self._monotonic() + endpoint.call_seconds
+        return self._links.to(endpoint), deadline
 
     def _peer(self, link: Link, experiment: pb.Experiment, deadline: float) -> Peer:
         known = link.peers.get(experiment.uid)
@@ -116,7 +124,8 @@ class GrpcSuggestionGateway:
         try:
             reply = link.describe(pb.DescribeRequest(experiment=experiment), self._left(deadline))
             peer = Peer(True, _reads_of(reply.reads), takes_differences=reply.history_differences)
-        except Unimplemented:
+        except (Unimplemented, Unexplained):
+            # A service that hands all methods to one function may fail at a name that it does not expect.
             peer = Peer(False, Reads.ALL)
         if experiment.uid:
             link.peers[experiment.uid] = peer

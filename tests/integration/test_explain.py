@@ -253,8 +253,8 @@ def test_a_service_that_dies_again_and_again_is_told_with_its_error(katib: Comma
     with katib.start("run", file, "-q") as running, killing_services(running.process.pid):
         katib.wait(has_failing_service)
         finding = one(findings(katib, "tune"), "AlgorithmServiceFailing")
-        assert finding["what"].startswith("the algorithm service has not answered for ")
-        assert "the algorithm service did not answer (" in finding["evidence"][0]
+        assert finding["what"].startswith("the algorithm service has given no usable answer for ")
+        assert "the algorithm service gave no usable answer (" in finding["evidence"][0]
         assert "algorithm-service.log" in finding["advice"]
         running.signal(signal.SIGINT)
         running.end()

@@ -11,6 +11,7 @@ from katibpy.core.explanation.facts import ExperimentFacts, TrialFacts
 from katibpy.core.explanation.finding import Finding, Findings, Severity, ago, counted, length, listed
 from katibpy.core.phases import TrialPhase, trial_phase
 from katibpy.core.plan_experiment import DEFAULT_PARALLEL
+from katibpy.core.plan_suggestion import service_failure
 
 _WAITS = "waits: "
 _STARTS = "its process is being started"
@@ -54,8 +55,9 @@ def nothing_runs_it(facts: ExperimentFacts) -> Findings:
 def service_troubles(facts: ExperimentFacts) -> Findings:
     """Whether the algorithm service answers."""
     suggestion = facts.suggestion
+    trouble = service_failure(suggestion)
     ready = find_condition(suggestion.status.conditions, "DeploymentReady") if suggestion else None
-    if ready is None or ready.status == "True" or ready.reason != "DeploymentNotReady":
+    if not trouble or ready is None:
         return
     since = ready.last_transition_time
     lasting = "" if since is None else f" for {ago(since, facts.now)}"
@@ -63,8 +65,8 @@ def service_troubles(facts: ExperimentFacts) -> Findings:
     yield Finding(
         "AlgorithmServiceFailing",
         Severity.PROBLEM,
-        f"the algorithm service has not answered{lasting}",
-        tuple(ready.message.split("\n")),
+        f"the algorithm service has given no usable answer{lasting}",
+        tuple(trouble.split("\n")),
         f"it is asked again and again; {log}",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +38,7 @@ class ScriptedGateway(DirectGateway):
         self.before_validate: Callable[[], None] = lambda: None
         self.before_suggest: Callable[[], None] = lambda: None
         self.asked: list[float] = []
+        self.name: str | None = None
         self.monotonic: Callable[[], float] = lambda: 0.0
 
     def validate(self, experiment: Experiment, *, timeout_seconds: float) -> None:
@@ -46,6 +49,9 @@ class ScriptedGateway(DirectGateway):
         self.asked.append(self.monotonic())
         reply = super().suggest(call)
         self.before_suggest()
+        if self.name is not None:
+            named = tuple(dataclasses.replace(each, trial_name=self.name) for each in reply.proposals)
+            reply = dataclasses.replace(reply, proposals=named)
         return reply
 
 
@@ -89,6 +95,26 @@ def test_a_service_that_is_down_is_asked_ever_more_rarely_and_then_goes_on(is_ac
     gateway.before_suggest = lambda: None
     simulation.run_until(lambda: False)
     assert simulation.phase("tune") is ExperimentPhase.SUCCEEDED
+
+
+def test_a_name_that_is_taken_is_a_failure_of_the_algorithm_which_is_told_and_asked_again() -> None:
+    simulation, gateway = simulated()
+    simulation.submit(build.experiment("tune", max_trial_count=3, parallel_trial_count=1))
+    simulation.run_until(lambda: bool(simulation.trials("tune")))
+    taken = simulation.trials("tune")[0].metadata.name
+    gateway.name = taken
+    gateway.asked.clear()
+    simulation.run_until(lambda: len(gateway.asked) >= 5)
+    pauses = [round(later - earlier, 3) for earlier, later in itertools.pairwise(gateway.asked)]
+    assert pauses == [0.2, 0.5, 1.0, 2.0]
+    told = simulation.experiment("tune").status.conditions[-1].message
+    assert "(4 in a row): its reply cannot be used" in told or "(5 in a row)" in told
+    assert f"got '{taken}' again" in told
+    assert len(simulation.trials("tune")) == 1
+    gateway.name = None
+    simulation.run_until(lambda: False)
+    assert simulation.phase("tune") is ExperimentPhase.SUCCEEDED
+    assert len(simulation.trials("tune")) == 3
 
 
 @pytest.mark.parametrize("question", ["validate", "suggest"])

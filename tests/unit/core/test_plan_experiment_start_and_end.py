@@ -51,6 +51,36 @@ def test_it_is_running_once_a_trial_exists() -> None:
     assert conditions_of(experiment) == [CREATED, RUNNING]
 
 
+def _failing(experiment: Experiment, message: str) -> Any:
+    return build.suggestion(
+        experiment,
+        3,
+        conditions=(
+            build.condition("DeploymentReady", status="False", reason="DeploymentNotReady", message=message),
+        ),
+    )
+
+
+def test_it_says_that_its_algorithm_does_not_answer_and_forgets_it_when_it_does() -> None:
+    experiment = planned(tuned())
+    failing = _failing(experiment, "no usable answer (2 in a row): connection refused\nTraceback")
+    waiting = planned(experiment, suggestion=failing)
+    told = "Experiment is created; no usable answer (2 in a row): connection refused"
+    assert conditions_of(waiting) == [(*CREATED[:3], told)]
+    assert conditions_of(planned(waiting, suggestion=build.suggestion(waiting, 3))) == [CREATED]
+    begun = planned(waiting, build.trial(waiting, 0), suggestion=failing)
+    assert conditions_of(begun) == [CREATED, (*RUNNING[:3], told.replace("created", "running"))]
+    assert conditions_of(planned(begun, build.trial(begun, 0))) == [CREATED, RUNNING]
+
+
+def test_what_failed_in_between_is_not_told_of_an_ended_one() -> None:
+    experiment = tuned(max_trial_count=1)
+    failing = _failing(experiment, "no usable answer (2 in a row): connection refused")
+    running = planned(experiment, build.trial(experiment, 0), suggestion=failing)
+    over = planned(running, succeeded(running, 0, 1), suggestion=failing)
+    assert conditions_of(over) == [CREATED, NOT_RUNNING, MAX_REACHED]
+
+
 def test_looking_again_changes_nothing() -> None:
     experiment = planned(tuned())
     trial = build.trial(experiment, 0)

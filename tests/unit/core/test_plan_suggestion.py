@@ -11,7 +11,14 @@ from katibpy.api.experiment import Experiment
 from katibpy.api.model import NameValue
 from katibpy.api.suggestion import EarlyStoppingRule, Suggestion
 from katibpy.core.building import trial_name
-from katibpy.core.instructions import AskAlgorithm, Plan, RemoveSuggestion, SaveReply, ValidateSettings
+from katibpy.core.instructions import (
+    AskAlgorithm,
+    Plan,
+    ReleaseAlgorithm,
+    RemoveSuggestion,
+    SaveReply,
+    ValidateSettings,
+)
 from katibpy.core.plan_suggestion import plan_suggestion
 from katibpy.core.records import NAME_LIMIT
 from katibpy.core.views import AlgorithmReply, Proposed, Refusal, ServiceFailure, SuggestionView
@@ -112,7 +119,7 @@ def test_a_service_that_does_not_answer_is_asked_again_ever_more_rarely() -> Non
             "DeploymentReady",
             "False",
             "DeploymentNotReady",
-            f"the algorithm service did not answer ({attempts} in a row): connection refused",
+            f"the algorithm service gave no usable answer ({attempts} in a row): connection refused",
         )
     assert all(delay is not None and 0 < delay <= 30 for delay in delays)
     assert delays == sorted(delay for delay in delays if delay is not None)
@@ -223,7 +230,7 @@ def test_it_succeeds_when_its_experiment_has_ended(policy: str, message: str) ->
         ("DeploymentReady", "False", "Suggestion is succeeded", "Deployment is not ready"),
         ("Succeeded", "True", "Experiment is succeeded", message),
     ]
-    assert plan.instructions == ()
+    assert plan.instructions == (ReleaseAlgorithm(ended(EXPERIMENT, policy)),)
     assert plan_suggestion(seen(suggestion.but(status=plan.status), ended(EXPERIMENT, policy))) == plan
 
 
@@ -235,7 +242,8 @@ def test_a_long_running_one_stays_up() -> None:
 
 def test_an_ended_experiment_asks_for_nothing_even_when_something_is_missing() -> None:
     assert plan_suggestion(seen(accepted(9), ended(EXPERIMENT, "LongRunning"))).instructions == ()
-    assert plan_suggestion(seen(new(9), ended(EXPERIMENT, "Never"))).instructions == ()
+    never = ended(EXPERIMENT, "Never")
+    assert plan_suggestion(seen(new(9), never)).instructions == (ReleaseAlgorithm(never),)
 
 
 def test_one_that_succeeded_is_validated_and_runs_again_after_a_restart() -> None:

@@ -15,12 +15,16 @@ Answer = Callable[[pb.GetSuggestionsRequest], pb.GetSuggestionsReply]
 
 
 def assignments(count: int, **values: str) -> pb.GetSuggestionsReply:
-    """A reply with equal assignments."""
-    pairs = values or {"lr": "0.5", "kind": "a"}
-    each = pb.GetSuggestionsReply.ParameterAssignments(
-        assignments=[pb.ParameterAssignment(name=name, value=value) for name, value in pairs.items()]
+    """A reply with these assignments, or with assignments that differ when none is given."""
+    all_pairs = [values or {"lr": f"{0.5 + place / 1e6:g}", "kind": "a"} for place in range(count)]
+    return pb.GetSuggestionsReply(
+        parameter_assignments=[
+            pb.GetSuggestionsReply.ParameterAssignments(
+                assignments=[pb.ParameterAssignment(name=name, value=value) for name, value in pairs.items()]
+            )
+            for pairs in all_pairs
+        ]
     )
-    return pb.GetSuggestionsReply(parameter_assignments=[each] * count)
 
 
 @dataclass

@@ -161,8 +161,8 @@ class Endless(Algorithm):
 
 
 def usual_reply(count: int) -> Reply:
-    """As many equal proposals as were asked for."""
-    return Reply(tuple(Proposal({"lr": "0.5", "kind": "a"}) for _ in range(count)))
+    """As many proposals as were asked for, always the same."""
+    return Reply(tuple(Proposal({"lr": f"{0.5 + place / 1e6:g}", "kind": "a"}) for place in range(count)))
 
 
 def finder(*algorithms: Algorithm) -> Callable[[str], Algorithm]:

@@ -15,7 +15,7 @@ from katibpy.errors import BadReply, InvalidSettings
 from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.rpc.convert_enums import DISTRIBUTIONS, OUTCOMES, PARAMETER_TYPES, PHASES
 from katibpy.rpc.convert_experiment import experiment_from_pb, experiment_to_pb
-from katibpy.rpc.convert_reply import checked_reply, reply_from_pb, reply_to_pb, without_memory_setting
+from katibpy.rpc.convert_reply import reply_from_pb, reply_to_pb, without_memory_setting
 from katibpy.rpc.convert_time import time_from_text, time_to_text
 from katibpy.rpc.convert_trial import line_from_pb, lines_from_katib, trial_from_pb, trial_to_pb
 from katibpy.rpc.names import MEMORY_SETTING
@@ -185,38 +185,6 @@ def test_a_damaged_memory_setting_is_refused_by_name() -> None:
 def test_an_experiment_without_memory_setting_is_left_alone() -> None:
     asked = experiment(settings={"eta": "3"})
     assert without_memory_setting(asked) == (asked, None)
-
-
-FULL = {"lr": "0.5", "kind": "a"}
-
-
-@pytest.mark.parametrize(
-    ("proposals", "exactly", "said"),
-    [
-        ([FULL, FULL, FULL], False, "at most 2 proposals, got 3"),
-        ([FULL], True, "exactly 2 proposals, got 1"),
-        ([FULL, {"lr": "0.5"}], False, "proposal 1 lacks the parameters kind"),
-        ([FULL | {"width": "3"}], False, "proposal 0 has parameters that do not exist: width"),
-    ],
-)
-def test_a_reply_that_breaks_the_contract_says_how(
-    proposals: list[dict[str, str]], exactly: bool, said: str
-) -> None:
-    reply = Reply(tuple(map(Proposal, proposals)))
-    with pytest.raises(BadReply, match=said):
-        checked_reply(reply, experiment(), wanted=2, exactly=exactly)
-
-
-def test_two_proposals_may_not_share_a_trial_name() -> None:
-    reply = Reply((Proposal(FULL, "t"), Proposal(FULL, "t")))
-    with pytest.raises(BadReply, match="name each trial once, got t, t"):
-        checked_reply(reply, experiment(), wanted=2, exactly=True)
-
-
-def test_an_architecture_may_have_parameters_that_the_spec_does_not_name() -> None:
-    searched = experiment(nasConfig={"graphConfig": {"numLayers": 1}}, parameters=[])
-    reply = Reply((Proposal({"architecture": "[]"}),))
-    assert checked_reply(reply, searched, wanted=1, exactly=True) is reply
 
 
 def test_a_parameter_that_is_assigned_twice_is_a_bad_reply() -> None:

@@ -274,9 +274,11 @@ def test_settings_of_a_katib_peer_come_back_to_be_sent_on() -> None:
     [
         pytest.param(lambda request: assignments(1), "exactly 2 proposals, got 1", id="too few"),
         pytest.param(lambda request: assignments(3), "exactly 2 proposals, got 3", id="too many"),
-        pytest.param(lambda request: assignments(2, lr="1"), "lacks the parameters kind", id="incomplete"),
+        pytest.param(lambda request: assignments(2, lr="1"), "parameter kind is missing", id="incomplete"),
         pytest.param(
-            lambda request: assignments(2, lr="1", kind="a", depth="2"), "do not exist: depth", id="unknown"
+            lambda request: assignments(2, lr="1", kind="a", depth="2"),
+            "there is no parameter depth",
+            id="unknown",
         ),
     ],
 )

@@ -95,9 +95,9 @@ def test_an_algorithm_service_that_does_not_answer_is_told_with_its_error_and_si
     suggestion = asked(experiment, failure=ServiceFailure("connection refused\nlast line", 4))
     findings = explained(experiment, suggestion=suggestion, service_log="/s/logs/a.log")
     finding = only(findings, "AlgorithmServiceFailing")
-    assert finding.what == "the algorithm service has not answered for 1m00s"
+    assert finding.what == "the algorithm service has given no usable answer for 1m00s"
     assert finding.evidence == (
-        "the algorithm service did not answer (4 in a row): connection refused",
+        "the algorithm service gave no usable answer (4 in a row): connection refused",
         "last line",
     )
     assert "its log is /s/logs/a.log" in finding.advice
