@@ -125,13 +125,16 @@ class Candidates:
         listed: every point that is left, when there are few; else None, and points are drawn.
         centres: the best points so far, best first, near which to look more closely.
         rng: draws them.
+
+    Attributes:
+        is_complete: they are every point that is left.
     """
 
     def __init__(
         self, encoding: Encoding, *, listed: Array | None, centres: Array, rng: np.random.Generator
     ) -> None:
         self._encoding = encoding
-        self._is_complete = listed is not None
+        self.is_complete = listed is not None
         if listed is not None:
             self._rows = listed
             return
@@ -150,7 +153,7 @@ class Candidates:
         values = acquisition.values(name, self._rows)
         best = np.argsort(values, kind="stable")[:_SPARE]
         rows, values = self._rows[best], values[best]
-        if climb and acquisition.has_slopes and not self._is_complete:
+        if climb and acquisition.has_slopes and not self.is_complete:
             climbed = self._encoding.snapped(_climbed(acquisition, name, rows[:_CLIMBERS]))
             rows = np.vstack((climbed, rows))
             values = np.concatenate((acquisition.values(name, climbed), values))

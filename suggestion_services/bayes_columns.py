@@ -128,7 +128,6 @@ class Encoding:
 
     Attributes:
         width: number of columns.
-        is_continuous: whether some dimension has values in between any two.
     """
 
     def __init__(self, space: Space) -> None:
@@ -138,7 +137,6 @@ class Encoding:
             _Choices(each) if isinstance(each, CategoricalDimension) else _Ordered(each) for each in varying
         ]
         self.width = sum(part.width for part in self._parts)
-        self.is_continuous = any(dimension.cardinality is None for dimension in varying)
         self._constants = {
             dimension.name: dimension.at(0) for dimension in space if dimension.cardinality == 1
         }

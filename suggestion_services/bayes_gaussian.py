@@ -24,11 +24,12 @@ Array = npt.NDArray[np.float64]
 
 _ROOT_5 = math.sqrt(5.0)
 _JITTER = 1e-10
+_FACTOR_TRIES = 16
 _PENDING_NOISE = 1e-6
 """Of the amplitude: little, so that a batch does not gather at one point when results are noisy."""
 _BOUNDS = {"amplitude": (1e-2, 1e3), "length": (1e-2, 1e2), "noise": (1e-5, 1e5)}
-_CLIMBING = {"maxiter": 100, "ftol": 1e-6, "gtol": 1e-3}
-"""A closer likelihood changes no proposal."""
+_CLIMBING = {"maxiter": 200, "ftol": 1e-8, "gtol": 1e-3}
+"""Likelihoods have plateaus, on which looser limits stop before the climb to a better one begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,12 @@ class GaussianProcess:
         kernel = self.kernel
         cross = _solved(self.factor, kernel.between(self.points, pending))
         own = kernel.between(pending, pending) - cross.T @ cross
-        # A point that is pending twice, or was observed already, leaves nothing that is not rounding.
-        own[np.diag_indices_from(own)] += _PENDING_NOISE * kernel.amplitude
         known, more = len(self.points), len(pending)
         factor = np.zeros((known + more, known + more))
         factor[:known, :known] = self.factor
         factor[known:, :known] = cross.T
-        factor[known:, known:] = np.linalg.cholesky(own)
+        # A point that is pending twice, or was observed already, leaves nothing that is not rounding.
+        factor[known:, known:] = lower_factor(own, _PENDING_NOISE * kernel.amplitude)
         weights = np.concatenate((self.weights, np.zeros(more)))
         points = np.vstack((self.points, pending))
         return GaussianProcess(kernel, points, factor, weights, self.offset, self.scale)
@@ -189,9 +189,7 @@ def fit_gaussian(
     scale = float(np.std(targets)) or 1.0
     standard = (targets - offset) / scale
     kernel = _likeliest(Likelihood(points[:most_for_kernel], standard[:most_for_kernel]), rng)
-    matrix = kernel.between(points, points)
-    matrix[np.diag_indices_from(matrix)] += kernel.noise + _JITTER
-    factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+    factor = lower_factor(kernel.between(points, points), kernel.noise + _JITTER)
     weights, _ = dpotrs(np.asfortranarray(factor), standard, lower=1)
     return GaussianProcess(kernel, points, factor, weights, offset, scale)
 
@@ -211,6 +209,25 @@ def _likeliest(likelihood: Likelihood, rng: np.random.Generator, climbs: int = 3
         for start in starts
     ]
     return Kernel.of(min(found, key=lambda climb: climb.fun).x)
+
+
+def lower_factor(covariance: Array, noise: float) -> Array:
+    """Lower Cholesky factor of a covariance with noise on its diagonal.
+
+    Where rounding leaves no positive definite matrix, the noise is taken ten times as large, again and
+    again: a less sure model is better than none.
+
+    Raises:
+        numpy.linalg.LinAlgError: no noise helps, so it is no covariance.
+    """
+    diagonal = np.diag_indices_from(covariance)
+    for power in range(_FACTOR_TRIES):
+        noisy = covariance.copy()
+        noisy[diagonal] += noise * 10.0**power
+        factor, failed = dpotrf(noisy, lower=1, clean=1)
+        if not failed:
+            return np.ascontiguousarray(factor)
+    raise np.linalg.LinAlgError("a covariance has no Cholesky factor")
 
 
 def _solved(factor: Array, right: Array, *, transposed: bool = False) -> Array:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 HEDGE = "gp_hedge"
+_LEAST_DISTANCE = 1e-3
+"""In unit coordinates: a sure model finds its optimum again and again, each time a hair's breadth away."""
 
 
 class ModelSearch:
@@ -58,6 +60,7 @@ class ModelSearch:
             per_second=settings.acq_func.endswith("ps"),
         )
         self._best = float(targets.losses.min())
+        self._points = targets.points
         self._pending = self._encoding.write([entry.assignment for entry in observed.pending])
         order = np.argsort(targets.losses, kind="stable")
         listing = terrain.listing
@@ -85,10 +88,15 @@ class ModelSearch:
         Args:
             is_first: the proposal is the first of this request; then the portfolio nominates.
         """
-        acquisition = Acquisition(
-            self._fitted.losses.given(self._pending), self._fitted.durations, best=self._best
-        )
+        model = self._fitted.losses.given(self._pending)
+        best = self._best
+        if len(self._pending):
+            # What is believed of a pending point counts like a result, or its promise would be sought again.
+            best = min(best, float(model.predict(self._pending)[0].min()))
+        acquisition = Acquisition(model, self._fitted.durations, best=best)
         rows = self._rows(acquisition, is_first=is_first)
+        if not self._candidates.is_complete:
+            rows = _apart(rows, np.vstack((self._points, self._pending)))
         return (self._encoding.read(row) for row in rows)
 
     def await_result(self, assignment: Mapping[str, Value]) -> None:
@@ -108,6 +116,17 @@ class ModelSearch:
 
     def _climbed(self, acquisition: Acquisition, name: str) -> Iterator[Array]:
         return self._candidates.ranked(acquisition, name, climb=self._settings.acq_optimizer != "sampling")
+
+
+def _apart(rows: Iterator[Array], known: Array) -> Iterator[Array]:
+    """Rows away from all known points, then the others."""
+    close: list[Array] = []
+    for row in rows:
+        if ((known - row) ** 2).sum(axis=1).min() < _LEAST_DISTANCE**2:
+            close.append(row)
+        else:
+            yield row
+    yield from close
 
 
 def _again(row: Array, rows: Iterator[Array]) -> Iterator[Array]:

@@ -24,6 +24,24 @@ _REACH = 0.2
 """Distance over which a pending point makes a forest surer, as a share of the root of the columns."""
 
 
+Prediction = Callable[[Array], tuple[Array, Array]]
+
+
+class Remembered:
+    """A prediction that remembers the last rows: all of a batch and a portfolio look at the same ones."""
+
+    def __init__(self, predict: Prediction) -> None:
+        self._predict = predict
+        self._last: tuple[Array, tuple[Array, Array]] | None = None
+
+    def __call__(self, rows: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation at some points, which must not be changed afterwards."""
+        last = self._last
+        if last is None or last[0] is not rows:
+            self._last = last = (rows, self._predict(rows))
+        return last[1]
+
+
 @dataclass(frozen=True, slots=True)
 class TreeModel:
     """Fitted trees.
@@ -33,7 +51,7 @@ class TreeModel:
         pending: points whose results are awaited.
     """
 
-    mean_and_deviation: Callable[[Array], tuple[Array, Array]]
+    mean_and_deviation: Prediction
     pending: Array | None = None
 
     def given(self, pending: Array) -> TreeModel:
@@ -70,11 +88,11 @@ def fit_trees(name: str, points: Array, targets: Array, rng: np.random.Generator
         ) from error
     seed = int(rng.integers(_SEEDS))
     if name == "GBRT":
-        return TreeModel(_boosted(points, targets, seed))
-    return TreeModel(_forest(name, points, targets, seed))
+        return TreeModel(Remembered(_boosted(points, targets, seed)))
+    return TreeModel(Remembered(_forest(name, points, targets, seed)))
 
 
-def _forest(name: str, points: Array, targets: Array, seed: int) -> Callable[[Array], tuple[Array, Array]]:
+def _forest(name: str, points: Array, targets: Array, seed: int) -> Prediction:
     from skopt.learning import ExtraTreesRegressor, RandomForestRegressor
 
     kind = {"RF": RandomForestRegressor, "ET": ExtraTreesRegressor}[name]
@@ -87,7 +105,7 @@ def _forest(name: str, points: Array, targets: Array, seed: int) -> Callable[[Ar
     return predict
 
 
-def _boosted(points: Array, targets: Array, seed: int) -> Callable[[Array], tuple[Array, Array]]:
+def _boosted(points: Array, targets: Array, seed: int) -> Prediction:
     from sklearn.ensemble import GradientBoostingRegressor
     from skopt.learning import GradientBoostingQuantileRegressor
 
