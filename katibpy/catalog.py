@@ -61,7 +61,7 @@ ALGORITHMS = Kind(
     noun="algorithm",
     module="suggestion_services.catalog",
     group="katibpy.algorithms",
-    planned=frozenset(("hyperband", "pbt", "enas", "darts")),
+    planned=frozenset(("enas", "darts")),
 )
 STOPPING = Kind(
     noun="early stopping algorithm",

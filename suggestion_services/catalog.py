@@ -40,4 +40,24 @@ ROWS = (
         "suggestion_services.bayesian_optimization:BayesianOptimization",
         summary="model-based; for up to a dozen parameters and expensive trials, from 15 trials on",
     ),
+    Row(
+        "pbt",
+        "suggestion_services.pbt:Pbt",
+        summary="trains a population whose worst take over checkpoints of its best: finds schedules",
+    ),
+    Row(
+        "hyperband",
+        "suggestion_services.hyperband:Hyperband",
+        summary="many short trials, and long ones for the best; for training that shows early what is good",
+    ),
+    Row(
+        "asha",
+        "suggestion_services.asha:Asha",
+        summary="short trials, of which the best go on at once; for many workers and training that goes on",
+    ),
+    Row(
+        "bohb",
+        "suggestion_services.bohb:Bohb",
+        summary="hyperband that learns from the trials where to start; better than it from some brackets on",
+    ),
 )

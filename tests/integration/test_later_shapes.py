@@ -57,8 +57,6 @@ COLLECTORS: Mapping[str, Mapping[str, Any]] = {
     "Push": {},
 }
 ALGORITHMS: Mapping[str, Mapping[str, str]] = {
-    "hyperband": {"resource_name": "x", "eta": "2", "r_l": "2"},
-    "pbt": {"suggestion_trial_dir": "/pbt", "n_population": "5", "truncation_threshold": "0.2"},
     "enas": {"controller_hidden_size": "64"},
     "darts": {"num_epochs": "1"},
 }
