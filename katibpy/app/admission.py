@@ -25,12 +25,15 @@ class Admitted:
     document: Document
 
 
-def admit(documents: Sequence[Document], *, checks: Sequence[Check] = ()) -> tuple[Admitted, ...]:
+def admit(
+    documents: Sequence[Document], *, checks: Sequence[Check] = (), algorithms: Collection[str] = ()
+) -> tuple[Admitted, ...]:
     """Defaults and validates all Experiments of a file.
 
     Args:
         documents: what the file holds; its ConfigMaps serve as sources of trial templates.
         checks: further refusals, by the parts that will have to honour the Experiment.
+        algorithms: names of search algorithms that a configuration adds.
 
     Raises:
         InvalidResource: every problem of every document at once.
@@ -54,7 +57,7 @@ def admit(documents: Sequence[Document], *, checks: Sequence[Check] = ()) -> tup
         except InvalidResource as err:
             errors.extend(document.located(err.errors))
             continue
-        found = problems(experiment, checks=checks)
+        found = problems(experiment, checks=checks, algorithms=algorithms)
         errors.extend(document.located(found))
         admitted.append(Admitted(experiment, document))
     if errors:
@@ -62,16 +65,19 @@ def admit(documents: Sequence[Document], *, checks: Sequence[Check] = ()) -> tup
     return tuple(admitted)
 
 
-def problems(experiment: Experiment, *, checks: Sequence[Check] = ()) -> tuple[FieldError, ...]:
+def problems(
+    experiment: Experiment, *, checks: Sequence[Check] = (), algorithms: Collection[str] = ()
+) -> tuple[FieldError, ...]:
     """Everything that keeps a defaulted Experiment from being stored; () when all is well."""
     found = validate_experiment(
         experiment,
-        known_algorithms=_names(catalog.ALGORITHMS),
+        known_algorithms={*_names(catalog.ALGORITHMS), *algorithms},
         known_stopping=_names(catalog.STOPPING),
     )
     if found:
         return found
-    refused = [error for check in (_plug_ins, *checks) for error in check(experiment)]
+    refused = [*_plug_ins(experiment, algorithms)]
+    refused += [error for check in checks for error in check(experiment)]
     return tuple(refused)
 
 
@@ -79,8 +85,8 @@ def _names(kind: catalog.Kind) -> Collection[str]:
     return {*catalog.names(kind), *kind.planned}
 
 
-def _plug_ins(experiment: Experiment) -> tuple[FieldError, ...]:
-    """Algorithms that are known but not in this version."""
+def _plug_ins(experiment: Experiment, added: Collection[str]) -> tuple[FieldError, ...]:
+    """Algorithms that are known but not in this version, unless a configuration adds them."""
     spec = experiment.spec
     wanted = (
         ("spec.algorithm.algorithmName", catalog.ALGORITHMS, spec.algorithm),
@@ -88,7 +94,7 @@ def _plug_ins(experiment: Experiment) -> tuple[FieldError, ...]:
     )
     found: list[FieldError] = []
     for path, kind, algorithm in wanted:
-        if algorithm is None:
+        if algorithm is None or (kind is catalog.ALGORITHMS and algorithm.algorithm_name in added):
             continue
         try:
             catalog.find(kind, algorithm.algorithm_name)

@@ -50,7 +50,13 @@ def _edit(resources: ResourceStore, namespace: str, name: str, changes: Mapping[
     if stored is None:
         raise NotFound(f"there is no experiment {name!r} in namespace {namespace!r}")
     wanted = stored.but(spec=stored.spec.but(**changes))
-    errors = problems(wanted) or validate_update(stored, wanted)
+    errors = problems(wanted, algorithms=_known(stored)) or validate_update(stored, wanted)
     if errors:
         raise InvalidResource(errors)
     return resources.replace_spec(wanted)
+
+
+def _known(stored: Experiment) -> tuple[str, ...]:
+    # It was admitted with the algorithms of a configuration, which need not be at hand any more.
+    algorithm = stored.spec.algorithm
+    return () if algorithm is None else (algorithm.algorithm_name,)

@@ -20,11 +20,13 @@ from katibpy.api.trial import Trial
 from katibpy.api.validate_update import BUDGET_FIELDS, validate_update
 from katibpy.app.admission import Admitted, Check
 from katibpy.app.clock import SystemClock
-from katibpy.app.configuration import read_configuration
+from katibpy.app.configuration import Configuration, read_configuration
 from katibpy.app.execution import local_execution
 from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
 from katibpy.app.last_runs import note_run
+from katibpy.app.plug_ins import with_plug_ins
+from katibpy.app.settings_check import refused_fields
 from katibpy.app.state import CHECKPOINTS_NAME, TRIALS_NAME
 from katibpy.collectors.catalog import check_collectable
 from katibpy.collectors.tail import LocalCollector
@@ -32,7 +34,15 @@ from katibpy.controller.adapters import Adapters
 from katibpy.controller.loop import Controller
 from katibpy.core.phases import experiment_phase
 from katibpy.core.retention import KeepTrials
-from katibpy.errors import Conflict, FieldError, InvalidResource, RunnerError, StoreError
+from katibpy.errors import (
+    Conflict,
+    FieldError,
+    InvalidResource,
+    InvalidSettings,
+    RunnerError,
+    ServiceError,
+    StoreError,
+)
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.launchers.spare_child import SpareChild
 from katibpy.ports import ObservationStore, ResourceStore
@@ -127,6 +137,7 @@ class LocalEngine:
         slots: Slots | None = None,
         housekeeping: Housekeeping | None = None,
         execution: Execution | None = None,
+        configuration: Configuration | None = None,
         command: str = "",
         service: SpareChild | None = None,
     ) -> None:
@@ -138,7 +149,8 @@ class LocalEngine:
             working_directory: of trials that name none; the current one unless given.
             slots: what trials may be given; see `local_slots`.
             housekeeping: what is kept of trials; all of it but the middle of huge outputs unless given.
-            execution: how trials are run; as the configuration in the state directory says unless given.
+            execution: how trials are run; as the configuration says unless given.
+            configuration: of this machine; what the file in the state directory says unless given.
             command: what a user types to go on with the Experiments, for messages.
             service: an algorithm service that is being loaded already.
 
@@ -148,16 +160,18 @@ class LocalEngine:
             StoreError: it cannot be opened.
         """
         slots = slots or local_slots()
-        execution = execution or local_execution(
-            read_configuration(state_dir), working_directory=working_directory
-        )
+        configuration = configuration or read_configuration(state_dir)
+        execution = execution or local_execution(configuration, working_directory=working_directory)
         self._clock = clock = SystemClock()
         self.path = state_dir.absolute()
         self._directory = StateDirectory.claim(state_dir, clock)
         self.resources: ResourceStore = self._directory.resources
         self.observations: ObservationStore = self._directory.observations
-        self._launcher = ChildProcessLauncher(self.path / "logs", spare=service)
-        self._launcher.start()
+        logs = self.path / "logs"
+        own = ChildProcessLauncher(logs, spare=service)
+        self._launcher = with_plug_ins(configuration, own, log_directory=logs)
+        own.start()
+        self._added = frozenset(configuration.algorithms)
         self._gateway = GrpcSuggestionGateway(self._launcher)
         housekeeping = housekeeping or Housekeeping()
         self._command = command
@@ -234,6 +248,27 @@ class LocalEngine:
             outcome = Submitted.EDITED
         self.resume(meta.namespace, meta.name)
         return Submission(stored, outcome, changed)
+
+    def refuse(self, admitted: Admitted, *, timeout_seconds: float = 30.0) -> None:
+        """Asks the algorithm of a new Experiment what it has against it, before it is handed in.
+
+        A service that cannot answer by then is asked again while the Experiment runs, and so is one of the
+        configuration, which may be started for a stored Experiment only.
+
+        Raises:
+            InvalidResource: the algorithm refuses its settings or the search space.
+        """
+        experiment = admitted.experiment
+        algorithm = experiment.spec.algorithm
+        if algorithm is not None and algorithm.algorithm_name in self._added:
+            return
+        try:
+            self._gateway.validate(experiment, timeout_seconds=timeout_seconds)
+        except InvalidSettings as refusal:
+            errors = refused_fields(experiment, refusal.problems)
+            raise InvalidResource(admitted.document.located(errors)) from refusal
+        except ServiceError:
+            return
 
     def resume(self, namespace: str, name: str) -> None:
         """Takes up an Experiment that is stored, as if it had been submitted again."""

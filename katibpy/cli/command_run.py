@@ -13,19 +13,20 @@ import click
 from katibpy.api.codec import dump_json, dump_yaml
 from katibpy.api.experiment import Experiment
 from katibpy.app.admission import Admitted
+from katibpy.app.configuration import Configuration
 from katibpy.app.housekeeping import Housekeeping
 from katibpy.app.local import LocalEngine, Submission, Submitted, local_checks, local_slots
 from katibpy.cli import execution_options, housekeeping_options
 from katibpy.cli.command_get import listing
 from katibpy.cli.documents import AdmittedFile, located, read_files
-from katibpy.cli.failures import FAILED, INTERRUPTED, Problems
+from katibpy.cli.failures import BAD_INPUT, FAILED, INTERRUPTED, Problems
 from katibpy.cli.interrupts import Interrupts
 from katibpy.cli.kinds import full_name
 from katibpy.cli.options import gpus_option, output_option, state_directory_option
 from katibpy.cli.output_lists import best_value
 from katibpy.cli.output_result import print_result, result_console
 from katibpy.cli.verbosity import log_level, log_to, stop_logging, verbose_option, verbosity
-from katibpy.core.explanation.finding import Finding
+from katibpy.core.explanation.finding import REFUSED, Finding
 from katibpy.core.phases import ExperimentPhase, experiment_phase
 from katibpy.display.displays import Display, LiveDisplay, PlainDisplay, QuietDisplay
 from katibpy.display.failures import CommonFailure, common_failure
@@ -88,6 +89,7 @@ def run(
     gpus: str,
     housekeeping: Housekeeping,
     execution: Execution,
+    configuration: Configuration,
     state_dir: Path,
 ) -> None:
     """Runs all Experiments of the FILEs at once, to their best parameters, on this machine.
@@ -97,7 +99,13 @@ def run(
     """
     slots = local_slots(gpus)
     checks = local_checks(slots, execution)
-    admitted = read_files(files, checks=checks, allow_unknown=allow_unknown, namespace=namespace)
+    admitted = read_files(
+        files,
+        checks=checks,
+        algorithms=configuration.algorithms,
+        allow_unknown=allow_unknown,
+        namespace=namespace,
+    )
     display = _display(quiet=quiet)
     logging_handler = log_to(display.say, level=log_level(verbosity(ctx), is_quiet=quiet))
     try:
@@ -108,6 +116,7 @@ def run(
                 slots=slots,
                 housekeeping=housekeeping,
                 execution=execution,
+                configuration=configuration,
                 command=_resume_command(ctx),
                 service=ctx.find_object(SpareChild),
             )
@@ -118,6 +127,8 @@ def run(
         _say_interrupted(ended, _resume_command(ctx))
         ctx.exit(INTERRUPTED)
     _print(ended, output)
+    if any(each.finding is not None and each.finding.kind == REFUSED for each in ended):
+        ctx.exit(BAD_INPUT)
     if len(ended) < sum(len(file.admitted) for file in admitted) or any(
         each.phase is not ExperimentPhase.SUCCEEDED for each in ended
     ):
@@ -160,10 +171,12 @@ def _submit(engine: LocalEngine, files: Sequence[AdmittedFile], *, replace: bool
     """Hands in all Experiments.
 
     Raises:
-        Problems: some are stored with another spec; with all problems of all files.
+        Problems: algorithms refuse some, or some are stored with another spec; with all problems.
     """
+    problems = _refusals(engine, files, replace=replace)
+    if problems:
+        raise Problems(problems)
     submissions: list[Submission] = []
-    problems: list[str] = []
     for file in files:
         for admitted in file.admitted:
             try:
@@ -173,6 +186,20 @@ def _submit(engine: LocalEngine, files: Sequence[AdmittedFile], *, replace: bool
     if problems:
         raise Problems(problems)
     return submissions
+
+
+def _refusals(engine: LocalEngine, files: Sequence[AdmittedFile], *, replace: bool) -> list[str]:
+    """What algorithms have against Experiments that are new."""
+    problems: list[str] = []
+    for file in files:
+        for admitted in file.admitted:
+            if not replace and engine.resources.find(Experiment, *admitted.experiment.key[1:]) is not None:
+                continue
+            try:
+                engine.refuse(admitted)
+            except InvalidResource as err:
+                problems += located(file.name, err)
+    return problems
 
 
 def _advice(admitted: Admitted) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import click
 
+from katibpy.app.admission import Check
+from katibpy.app.configuration import Configuration
 from katibpy.app.local import local_checks, local_slots
+from katibpy.app.settings_check import settings_check
 from katibpy.cli.documents import STDIN, read_files
 from katibpy.cli.execution_options import execution_options
 from katibpy.cli.failures import Problems
@@ -39,17 +44,24 @@ def validate(
     quiet: bool,
     gpus: str,
     execution: Execution,
+    configuration: Configuration,
 ) -> None:
     """Checks files and reports every problem of every file at once.
 
     A FILE is YAML or JSON and may hold several documents; - is standard input. The exit code is 2 when
     anything is wrong.
     """
-    checks = local_checks(local_slots(gpus), execution) if target == "local" else ()
+    added = configuration.algorithms
+    checks: tuple[Check, ...] = ()
+    if target == "local":
+        checks = (*local_checks(local_slots(gpus), execution), settings_check(elsewhere=added))
     try:
-        valid = read_files(files, checks=checks, allow_unknown=allow_unknown, namespace=namespace)
+        valid = read_files(
+            files, checks=checks, algorithms=added, allow_unknown=allow_unknown, namespace=namespace
+        )
     except Problems as err:
-        if target == "local" and STDIN not in files and _is_fine_elsewhere(files, allow_unknown, namespace):
+        is_readable_again = target == "local" and STDIN not in files
+        if is_readable_again and _is_fine_elsewhere(files, allow_unknown, namespace, added):
             raise Problems([*err.problems, _ELSEWHERE]) from None
         raise
     if quiet:
@@ -61,10 +73,13 @@ def validate(
             click.echo(f"{file.name}: holds no experiment, only ConfigMaps")
 
 
-def _is_fine_elsewhere(files: tuple[str, ...], allow_unknown: bool, namespace: str | None) -> bool:
-    """Whether only this machine is in the way."""
+def _is_fine_elsewhere(
+    files: tuple[str, ...], allow_unknown: bool, namespace: str | None, added: Collection[str]
+) -> bool:
+    """Whether only this machine is in the way, and neither the form nor the algorithm."""
+    checks = (settings_check(elsewhere=added),)
     try:
-        read_files(files, allow_unknown=allow_unknown, namespace=namespace)
+        read_files(files, checks=checks, algorithms=added, allow_unknown=allow_unknown, namespace=namespace)
     except Problems:
         return False
     return True

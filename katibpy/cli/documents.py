@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ def read_files(
     files: Sequence[str],
     *,
     checks: Sequence[Check] = (),
+    algorithms: Collection[str] = (),
     allow_unknown: bool = False,
     namespace: str | None = None,
 ) -> tuple[AdmittedFile, ...]:
@@ -50,6 +51,7 @@ def read_files(
     Args:
         files: paths; `-` is standard input.
         checks: further refusals, see `admit`.
+        algorithms: names of search algorithms that a configuration adds.
         allow_unknown: keep fields that no resource has.
         namespace: for resources that do not name one; one that names another is refused.
 
@@ -78,7 +80,7 @@ def read_files(
             if isinstance(document.resource, ConfigMap)
         ]
         try:
-            admitted = admit([*documents, *elsewhere], checks=checks)
+            admitted = admit([*documents, *elsewhere], checks=checks, algorithms=algorithms)
         except InvalidResource as err:
             problems += located(name, err)
             continue

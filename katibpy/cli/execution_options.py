@@ -21,7 +21,7 @@ SPELLINGS = {"runner": "--runner", "engine": "--engine", "config": "--config"}
 
 
 def execution_options(command: _Command) -> _Command:
-    """Adds the options; the command takes `execution: Execution`, and `state_dir` if it has one."""
+    """Adds the options; the command takes `execution` and `configuration`, and `state_dir` if it has one."""
 
     @functools.wraps(command)
     def wrapped(
@@ -30,7 +30,7 @@ def execution_options(command: _Command) -> _Command:
         state_dir = others.get("state_dir") or Path(".katib")
         configuration = read_configuration(state_dir, config)
         execution = local_execution(configuration, runner=runner or "", engine=engine or "")
-        return command(*args, execution=execution, **others)
+        return command(*args, execution=execution, configuration=configuration, **others)
 
     options = (
         click.option(

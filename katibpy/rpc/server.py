@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from katibpy.core.endpoints import is_local
 from katibpy.errors import ServiceUnavailable, Unsupported
 from katibpy.rpc.names import KATIB_HEALTH_NAME, MESSAGE_OPTIONS, both_names
 from katibpy.rpc.reflection import add_reflection
@@ -89,16 +89,3 @@ class ServiceServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def is_local(address: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -146,11 +146,15 @@ def test_a_program_that_is_missing_is_named_with_the_state_directory_in_the_advi
 
 
 def test_a_refusal_by_the_algorithm_is_told(katib: CommandLine) -> None:
-    ended = katib("run", experiment_file(katib.folder, algorithm="grid"))
-    assert ended.code == 1
-    assert "PROBLEM  the algorithm grid refuses it: " in ended.stdout
+    file = experiment_file(katib.folder, algorithm="grid")
+    with LocalEngine(katib.folder / ".katib", working_directory=katib.folder) as engine:
+        # Stored without having been asked for, as by a program.
+        engine.submit(admit(load_documents(file.read_text(encoding="utf-8")))[0])
+        engine.start()
+        assert engine.wait(30)
     (finding,) = findings(katib, "tune")
     assert finding["kind"] == "AlgorithmRefused"
+    assert finding["what"].startswith("the algorithm grid refuses it: parameter x must have a step")
 
 
 # Experiments that nobody runs.

@@ -7,7 +7,7 @@ from datetime import timedelta
 from katibpy.api.experiment import Experiment, ResumePolicy
 from katibpy.api.status_conditions import find_condition
 from katibpy.core.explanation.facts import ExperimentFacts
-from katibpy.core.explanation.finding import Finding, Severity, counted, length, listed
+from katibpy.core.explanation.finding import REFUSED, Finding, Severity, counted, length, listed
 from katibpy.core.phases import ExperimentPhase, TrialPhase, experiment_phase
 from katibpy.core.plan_experiment import (
     GOAL_REACHED,
@@ -74,7 +74,7 @@ def _failure(facts: ExperimentFacts, message: str) -> Finding:
     if message.startswith(_REFUSED):
         algorithm = spec.algorithm.algorithm_name if spec.algorithm else ""
         return Finding(
-            "AlgorithmRefused",
+            REFUSED,
             Severity.PROBLEM,
             f"the algorithm {algorithm} refuses it: "
             f"{message.removeprefix(_REFUSED).removeprefix(_VALIDATION)}",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+REFUSED = "AlgorithmRefused"
+"""Kind of the finding that the algorithm takes neither settings nor search space as they are."""
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 

@@ -87,13 +87,15 @@ class DockerLike:
         argv = (self.program, "container", "inspect", "--format", "{{json .State}}", name)
         code, output, _ = ask(argv, timeout_seconds=_TIMEOUT_SECONDS)
         was_excessive = code == 0 and _was_out_of_memory(output)
-        code, _, error = ask(
-            (self.program, "rm", "--force", "--volumes", name), timeout_seconds=_TIMEOUT_SECONDS
-        )
+        code, _, error = ask(self.removal(name), timeout_seconds=_TIMEOUT_SECONDS)
         is_gone = code == 0 or "no such container" in error.lower() or "no container with" in error.lower()
         if not is_gone:
             raise RunnerError(f"container {name} cannot be removed: {last_line(error)}")
         return was_excessive
+
+    def removal(self, name: str) -> tuple[str, ...]:
+        """The command that ends a container and removes it."""
+        return (self.program, "rm", "--force", "--volumes", name)
 
     def refusals(self, spec: ContainerSpec) -> Sequence[str]:
         """A group without a user cannot be told."""
@@ -125,6 +127,8 @@ class DockerLike:
             yield from ("--hostname", spec.hostname)
         for name, address in spec.hosts.items():
             yield from ("--add-host", f"{name}:{address}")
+        for port, own in spec.published.items():
+            yield from ("--publish", f"127.0.0.1:{port}:{own}")
         if _SELINUX.exists():
             yield from ("--security-opt", "label=disable")
 

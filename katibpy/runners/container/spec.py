@@ -62,6 +62,7 @@ class ContainerSpec:
         dropped_capabilities: names.
         hostname: "" for one of the engine's.
         hosts: addresses by further names.
+        published: ports of its own by ports of this host, where only this host reaches them.
     """
 
     name: str
@@ -86,3 +87,4 @@ class ContainerSpec:
     dropped_capabilities: tuple[str, ...] = ()
     hostname: str = ""
     hosts: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[int, int] = field(default_factory=dict)

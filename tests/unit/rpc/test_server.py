@@ -9,10 +9,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from katibpy.core.endpoints import is_local
 from katibpy.errors import ServiceUnavailable, Unsupported
 from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.rpc.names import MAX_MESSAGE_BYTES
-from katibpy.rpc.server import ServiceServer, is_local
+from katibpy.rpc.server import ServiceServer
 from katibpy.rpc.suggestion_servicer import SuggestionServicer
 from tests.unit.rpc.parts import Ledger, Scripted, call, experiment, finder, reaching, serving, usual_reply
 
