@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.suggestion import Suggestion
@@ -22,12 +21,13 @@ _PAGE = 1000
 class ActiveTrials:
     """Trials as their Experiment's planner sees them, worked out once for each version of a Trial.
 
-    An Experiment is looked at whenever one of its Trials starts or ends; the others have not changed since.
-    Thread-safe: a table is never changed, only replaced.
+    An Experiment is looked at whenever one of its Trials starts or ends; the others have not changed since,
+    and stores hand out the very same objects for them. Thread-safe: a table is never changed, only replaced.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str | None, ActiveTrial]] = {}
+        # By the identity of Trials, which the table itself keeps from being given to other objects.
+        self._known: dict[str, dict[int, tuple[ActiveTrial, Trial]]] = {}
 
     def of(self, experiment_uid: str, trials: Sequence[Trial]) -> tuple[ActiveTrial, ...]:
         """The active Trials of an Experiment, in the order given."""
@@ -35,13 +35,12 @@ class ActiveTrials:
             self._known.pop(experiment_uid, None)
             return ()
         known = self._known.get(experiment_uid, {})
-        found = [known.get(trial.metadata.resource_version) for trial in trials]
-        if all(found):
-            return tuple(cast("list[ActiveTrial]", found))
-        seen = tuple([active or active_trial(trial) for active, trial in zip(found, trials, strict=True)])
-        versions = [trial.metadata.resource_version for trial in trials]
-        self._known[experiment_uid] = dict(zip(versions, seen, strict=True))
-        return seen
+        table = {
+            identity: known.get(identity) or (active_trial(trial), trial)
+            for identity, trial in zip(map(id, trials), trials, strict=True)
+        }
+        self._known[experiment_uid] = table
+        return tuple([active for active, _ in table.values()])
 
 
 def active_trial(trial: Trial) -> ActiveTrial:

@@ -19,6 +19,9 @@ class TrialPhase(StrEnum):
     EARLY_STOPPED = "EarlyStopped"
     METRICS_UNAVAILABLE = "MetricsUnavailable"
 
+    # As equal texts have, and without a step of Python, which an Enum's own takes: phases are keys.
+    __hash__ = str.__hash__
+
     @property
     def is_active(self) -> bool:
         """Whether the Trial may still run."""
@@ -72,21 +75,27 @@ _EXPERIMENT_PRECEDENCE = {
         )
     )
 }
+_PENDING = (len(_TRIAL_PRECEDENCE), TrialPhase.PENDING)
+_CREATED = (len(_EXPERIMENT_PRECEDENCE), ExperimentPhase.CREATED)
 
 
 def trial_phase(conditions: Sequence[Condition]) -> TrialPhase:
     """Phase that a Trial's conditions express."""
-    best = (len(_TRIAL_PRECEDENCE), TrialPhase.PENDING)
+    best = _PENDING
     for condition in conditions:
         if condition.status == "True":
-            best = min(best, _TRIAL_PRECEDENCE.get(condition.type, best))
+            found = _TRIAL_PRECEDENCE.get(condition.type)
+            if found is not None and found < best:
+                best = found
     return best[1]
 
 
 def experiment_phase(conditions: Sequence[Condition]) -> ExperimentPhase:
     """Phase that an Experiment's conditions express."""
-    best = (len(_EXPERIMENT_PRECEDENCE), ExperimentPhase.CREATED)
+    best = _CREATED
     for condition in conditions:
         if condition.status == "True":
-            best = min(best, _EXPERIMENT_PRECEDENCE.get(condition.type, best))
+            found = _EXPERIMENT_PRECEDENCE.get(condition.type)
+            if found is not None and found < best:
+                best = found
     return best[1]

@@ -108,7 +108,12 @@ def _leave(view: ExperimentView) -> tuple[Instruction, ...]:
 def _counted(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus:
     """The status with counters, name lists and best trial as the tally has them."""
     tally, newest = view.tally, view.tally.newest
-    best = tally.best
+    best, counts = tally.best, tally.counts
+    running: list[str] = []
+    pending: list[str] = []
+    is_running = TrialPhase.RUNNING
+    for trial in view.active:
+        (running if trial.phase is is_running else pending).append(trial.name)
     optimal = None
     if best is not None:
         optimal = OptimalTrial(
@@ -116,21 +121,21 @@ def _counted(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus
         )
     return status.but(
         current_optimal_trial=optimal,
-        running_trial_list=tuple([trial.name for trial in view.active if trial.phase is TrialPhase.RUNNING]),
-        pending_trial_list=tuple([trial.name for trial in view.active if trial.phase is TrialPhase.PENDING]),
+        running_trial_list=tuple(running),
+        pending_trial_list=tuple(pending),
         failed_trial_list=newest.get(TrialPhase.FAILED, ()),
         succeeded_trial_list=newest.get(TrialPhase.SUCCEEDED, ()),
         killed_trial_list=newest.get(TrialPhase.KILLED, ()),
         early_stopped_trial_list=newest.get(TrialPhase.EARLY_STOPPED, ()),
         metrics_unavailable_trial_list=newest.get(TrialPhase.METRICS_UNAVAILABLE, ()),
         trials=tally.count(),
-        trials_succeeded=tally.count(TrialPhase.SUCCEEDED),
-        trials_failed=tally.count(TrialPhase.FAILED),
-        trials_killed=tally.count(TrialPhase.KILLED),
-        trials_pending=tally.count(TrialPhase.PENDING),
-        trials_running=tally.count(TrialPhase.RUNNING),
-        trials_early_stopped=tally.count(TrialPhase.EARLY_STOPPED),
-        trial_metrics_unavailable=tally.count(TrialPhase.METRICS_UNAVAILABLE),
+        trials_succeeded=counts.get(TrialPhase.SUCCEEDED, 0),
+        trials_failed=counts.get(TrialPhase.FAILED, 0),
+        trials_killed=counts.get(TrialPhase.KILLED, 0),
+        trials_pending=counts.get(TrialPhase.PENDING, 0),
+        trials_running=counts.get(TrialPhase.RUNNING, 0),
+        trials_early_stopped=counts.get(TrialPhase.EARLY_STOPPED, 0),
+        trial_metrics_unavailable=counts.get(TrialPhase.METRICS_UNAVAILABLE, 0),
         observed_generation=view.experiment.metadata.generation,
     )
 
