@@ -154,7 +154,9 @@ def _copy_tree(
     if is_over():
         raise CopyStopped
     target.mkdir(mode=_OWN_MODE, parents=True)
-    for entry in os.scandir(source):
+    with os.scandir(source) as found:
+        entries = list(found)
+    for entry in entries:
         path, copy = Path(entry.path), target / entry.name
         if entry.is_symlink():
             os.symlink(_link_text(path, retarget), copy)

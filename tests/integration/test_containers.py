@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from katibpy.api.experiment import Collector, FileSystemPath, MetricsCollectorSpec, MetricsSource
+from katibpy.api.lineage import CHECKPOINT_FROM_LABEL
 from katibpy.api.model import ObjectMeta
 from katibpy.api.trial import Trial, TrialSpec
 from katibpy.app.clock import SystemClock
@@ -356,3 +357,14 @@ def _owner(bench: Bench, trial: Trial) -> subprocess.Popen[bytes]:
     text = trial.model_dump_json(by_alias=True)
     words = [bench.engine.engine.program, str(bench.directory / "runs"), text]
     return subprocess.Popen([sys.executable, "-c", OWNER, *words])
+
+
+def test_a_container_goes_on_from_the_checkpoints_of_another(bench: Bench) -> None:
+    script = 'cat "$1"; echo "$0" >> "$1"; chmod 400 "$1"; mkdir -p "$2"'
+    for name, parent in (("first", ""), ("second", "first"), ("third", "second")):
+        trial = shell_trial(name, script, name, "/ckpt/steps", "/ckpt/deep")
+        labels = {CHECKPOINT_FROM_LABEL: parent} if parent else {}
+        spec = trial.spec.but(checkpoint_path="/ckpt")
+        trial = trial.but(metadata=trial.metadata.but(labels=labels), spec=spec)
+        assert bench.run(trial).exit_code == 0, bench.output(trial)
+    assert bench.output(trial).split() == ["first", "second"]

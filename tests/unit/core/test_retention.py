@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from katibpy.core.phases import FINISHED_PHASES, TrialPhase
-from katibpy.core.retention import KeepTrials, keeps
-from katibpy.testing.builders import experiment, trial
+from katibpy.core.retention import KeepTrials, keeps, may_continue
+from katibpy.testing.builders import condition, experiment, trial
 
 
 @pytest.mark.parametrize("policy", KeepTrials)
@@ -40,3 +40,25 @@ def test_what_has_ended_is_kept_by_its_phase(policy: KeepTrials, kept: set[Trial
 def test_the_best_is_kept_if_it_is_asked_for(policy: KeepTrials, is_kept: bool, phase: TrialPhase) -> None:
     best = trial(experiment(), 0, phase=phase)
     assert keeps(policy, best, best=best.metadata.name) is is_kept
+
+
+@pytest.mark.parametrize(
+    ("conditions", "policy", "may"),
+    [
+        ([], "Never", True),
+        ([("Running", "ExperimentRunning")], "Never", True),
+        ([("Succeeded", "ExperimentMaxTrialsReached")], "Never", False),
+        ([("Succeeded", "ExperimentMaxTrialsReached")], "FromVolume", True),
+        ([("Succeeded", "ExperimentMaxTrialsReached")], "LongRunning", True),
+        ([("Succeeded", "ExperimentGoalReached")], "LongRunning", False),
+        ([("Failed", "ExperimentFailed")], "FromVolume", False),
+    ],
+)
+def test_checkpoints_are_of_use_until_an_experiment_has_ended_for_good(
+    conditions: list[tuple[str, str]], policy: str, may: bool
+) -> None:
+    ended = experiment(resume_policy=policy)
+    ended = ended.but(
+        status=ended.status.but(conditions=tuple(condition(kind, reason=why) for kind, why in conditions))
+    )
+    assert may_continue(ended) is may
