@@ -185,7 +185,9 @@ def _verdict(view: ExperimentView) -> _Verdict | None:
     refusal = find_condition(suggestion.status.conditions, "Failed")
     if refusal is not None and refusal.status == "True":
         return _Verdict("Failed", FAILED, f"Suggestion has failed: {refusal.message}")
-    if suggestion.status.exhausted and not view.active and not view.proposals:
+    # The tally was read before the active Trials: one that ended in between is yet to be counted.
+    has_active = view.active or tally.finished < tally.count()
+    if suggestion.status.exhausted and not has_active and not view.proposals:
         message = "Experiment has succeeded because suggestion service has reached the end"
         return _useful(view, SUGGESTION_END_REACHED, message)
     return None
