@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from katibpy.core.instructions import (
     RequestProposals,
     RequestStop,
 )
-from katibpy.core.phases import TrialPhase
+from katibpy.core.phases import ExperimentPhase, TrialPhase, experiment_phase
 from katibpy.core.plan_experiment import plan_experiment
 from katibpy.core.records import NAME_LIMIT
 from katibpy.testing import builders as build
@@ -103,6 +104,17 @@ def test_nothing_is_asked_of_an_exhausted_algorithm() -> None:
     experiment = tuned(parallel_trial_count=3)
     last = build.suggestion(experiment, 3, suggestion_count=1, exhausted=True)
     assert steps(experiment, *running(experiment, 0), suggestion=last) == ()
+
+
+def test_an_exhausted_search_waits_for_a_trial_that_ended_after_the_tally_was_read() -> None:
+    experiment = tuned(max_trial_count=2)
+    view = seen(
+        experiment,
+        [succeeded(experiment, 0, 1), *running(experiment, 1)],
+        suggestion=build.suggestion(experiment, 2, suggestion_count=2, exhausted=True),
+    )
+    status = plan_experiment(replace(view, active=())).status
+    assert experiment_phase(status.conditions) is ExperimentPhase.RUNNING
 
 
 def test_a_deleted_trial_is_replaced_by_a_new_proposal() -> None:
