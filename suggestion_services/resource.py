@@ -45,7 +45,7 @@ class Resource:
         return float(self.dimension.at(first)) if first < count else None
 
     def nearest(self, amount: float) -> Value:
-        """The value nearest to `amount`, in the parameter's own kind, above 0 and on its grid or list."""
+        """The value above 0 whose ratio to `amount` is nearest to 1, on the parameter's grid or list."""
         dimension = self.dimension
         if isinstance(dimension, DoubleDimension) and dimension.grid is None:
             return min(max(amount, dimension.low), dimension.high)
@@ -53,7 +53,7 @@ class Resource:
         above = bisect.bisect_left(range(count), amount, key=lambda index: float(dimension.at(index)))
         places = [place for place in (above - 1, above) if first <= place < count]
         candidates = [dimension.at(place) for place in places] or [dimension.at(min(first, count - 1))]
-        return min(candidates, key=lambda value: abs(float(value) - amount))
+        return min(candidates, key=lambda value: abs(math.log(float(value) / amount)))
 
     def _first_positive(self) -> int:
         dimension = self.dimension
