@@ -13,10 +13,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from katibpy.app.loading import collection_paused
 from katibpy.errors import ServiceUnavailable, Unsupported
 from katibpy.launchers.spare_child import SPARE
-from katibpy.rpc.server import ServiceServer
-from katibpy.rpc.suggestion_servicer import SuggestionServicer
+
+with collection_paused():
+    from katibpy.rpc.server import ServiceServer
+    from katibpy.rpc.suggestion_servicer import SuggestionServicer
 
 _LOG = logging.getLogger(__name__)
 

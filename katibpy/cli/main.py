@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from katibpy.app.loading import collection_paused
 from katibpy.cli.failures import INTERRUPTED, Failure, failure_of
 from katibpy.cli.verbosity import verbose_option, verbosity
 from katibpy.errors import KatibError
@@ -80,7 +81,8 @@ class KatibGroup(click.Group):
         row = COMMANDS.get(cmd_name)
         if row is None:
             return None
-        command: click.Command = getattr(importlib.import_module(row.module), cmd_name)
+        with collection_paused():
+            command: click.Command = getattr(importlib.import_module(row.module), cmd_name)
         return command
 
     def resolve_command(
