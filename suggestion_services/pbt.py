@@ -105,8 +105,8 @@ class Pbt(Algorithm):
             if len(proposals) == count:
                 break
             last = population.last(member)
-            if last is not None and population.running(last.generation) > population.size // 2:
-                break
+            if last is not None and _must_wait(last, population):
+                continue
             plan = _next(population, last, problem.space, settings, rng)
             labels = {MEMBER_LABEL: str(member), GENERATION_LABEL: str(plan.generation)}
             if plan.parent:
@@ -116,6 +116,12 @@ class Pbt(Algorithm):
             waiting = Entry("", plan.assignment, Outcome.PROPOSED, labels=labels, number=number)
             population.add(Step(member, plan.generation, waiting, None))
         return Reply(tuple(proposals))
+
+
+def _must_wait(last: Step, population: Population) -> bool:
+    """Whether too few of a member's generation have ended to tell how good it was."""
+    is_judged = last.entry.outcome is not Outcome.KILLED
+    return is_judged and population.running(last.generation) > population.size // 2
 
 
 def _next(
@@ -162,8 +168,9 @@ def _models(step: Step, population: Population, threshold: float) -> list[Step]:
     oldest = step.generation if step.loss is not None else 0
     for generation in range(step.generation, oldest - 1, -1):
         ranking = population.ranking(generation)
-        best = ranking[: max(1, quantile(threshold, len(ranking)))]
-        found = [each for each in best if each.may_be_copied and each.rank_key < step.rank_key]
+        size = max(1, quantile(threshold, len(ranking)))
+        best = [each for each in ranking if each.may_be_copied][:size]
+        found = [each for each in best if each.rank_key < step.rank_key]
         if found:
             return found
     return []

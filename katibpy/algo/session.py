@@ -20,9 +20,10 @@ def check(algorithm: Algorithm, problem: Problem) -> None:
     """
     broken = setting_problems(algorithm.Settings, problem.settings)
     messages = [problem.message for problem in broken]
-    if not any(problem.is_missing for problem in broken):
-        bad = {problem.name for problem in broken}
-        kept = {name: text for name, text in problem.settings.items() if name not in bad}
+    bad = {problem.name for problem in broken}
+    kept = {name: text for name, text in problem.settings.items() if name not in bad}
+    # Without a setting that must be given the algorithm could say nothing of the rest.
+    if not any(problem.is_missing for problem in setting_problems(algorithm.Settings, kept)):
         messages += algorithm.validate(seeded(algorithm, dataclasses.replace(problem, settings=kept)))
     if messages:
         raise InvalidSettings(messages)
