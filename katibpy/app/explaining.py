@@ -24,6 +24,8 @@ from katibpy.core.explanation.trial_failure import alike, shared_values
 from katibpy.core.phases import TrialPhase, experiment_phase, trial_phase
 from katibpy.core.records import strategy_value
 from katibpy.core.retention import KeepTrials
+from katibpy.launchers.child_process import LOG_NAME
+from katibpy.launchers.plug_ins import log_name
 from katibpy.ports import ObservationStore, ResourceStore
 from katibpy.runners.attempt import Attempt
 from katibpy.stores.state_directory import lock_holder
@@ -91,7 +93,7 @@ def _experiment_facts(source: Source, experiment: Experiment) -> ExperimentFacts
     ended = _newest(store, meta.namespace, tally.newest.get(TrialPhase.SUCCEEDED, ()))
     failed = _failed(store, experiment)
     values = (strategy_value(trial, trial.spec.objective.objective_metric_name) for trial in ended)
-    log = source.path / "logs" / "algorithm-service.log"
+    log = _service_log(source.path / "logs", experiment)
     return ExperimentFacts(
         experiment=experiment,
         now=datetime.now(UTC),
@@ -104,8 +106,16 @@ def _experiment_facts(source: Source, experiment: Experiment) -> ExperimentFacts
         objectives=tuple(value for value in values if value is not None),
         quiet_since=_quiet_since(store, experiment, (*active, *ended)),
         typical_seconds=_median_seconds(ended),
-        service_log=str(log) if log.exists() else "",
+        service_log="" if log is None else str(log),
     )
+
+
+def _service_log(folder: Path, experiment: Experiment) -> Path | None:
+    """Where the Experiment's algorithm writes: a service of its own, one of the configuration, or ours."""
+    algorithm = experiment.spec.algorithm
+    name, uid = algorithm.algorithm_name if algorithm else "", experiment.metadata.uid or ""
+    candidates = (folder / each for each in (log_name(name, uid), log_name(name), LOG_NAME))
+    return next((path for path in candidates if path.exists()), None)
 
 
 def _trial_facts(source: Source, trial: Trial) -> TrialFacts:

@@ -137,8 +137,9 @@ def _admit(session: Session, documents: Sequence[Document]) -> tuple[Admitted, .
     from katibpy.app.execution import local_execution
     from katibpy.app.local import local_checks
 
-    execution = local_execution(read_configuration(session.state_dir))
-    return admit(documents, checks=local_checks(execution=execution))
+    configuration = read_configuration(session.state_dir)
+    checks = local_checks(execution=local_execution(configuration))
+    return admit(documents, checks=checks, algorithms=configuration.algorithms)
 
 
 def _check_processes(session: Session) -> None:

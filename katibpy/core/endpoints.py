@@ -27,11 +27,13 @@ class Endpoint:
         address: a gRPC target: `unix:/path` or `host:port`.
         call_seconds: how long one call to it may take; None for as long as the caller says.
         security: how the connection is made safe; None for plaintext.
+        note: how the process ended that was there before; empty when there was none.
     """
 
     address: str
     call_seconds: float | None = None
     security: Security | None = None
+    note: str = ""
 
 
 def is_local(address: str) -> bool:

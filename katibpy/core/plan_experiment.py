@@ -82,7 +82,7 @@ def plan_experiment(view: ExperimentView) -> Plan[ExperimentStatus]:
 def _told(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus:
     """The status with its current condition, which says it when the algorithm service does not answer."""
     trouble = service_failure(view.suggestion)
-    line = trouble.partition("\n")[0]
+    line = " ".join(trouble.split())
     is_begun = view.tally.count() > 0
     current = _RUNNING if is_begun else _CREATED
     if line:

@@ -71,7 +71,8 @@ class ChildProcessLauncher:
             ServiceUnavailable: it does not listen in time, or it died three times without ever listening.
         """
         find(ALGORITHMS, algorithm_name)
-        return Endpoint(self._service.address(timeout_seconds=timeout_seconds))
+        address = self._service.address(timeout_seconds=timeout_seconds)
+        return Endpoint(address, note=self._service.failure)
 
     def release(self, experiment_uid: str) -> None:
         """Does nothing: the child serves all Experiments."""

@@ -75,11 +75,11 @@ class PlugInLauncher:
             return self._otherwise.endpoint(
                 algorithm_name, timeout_seconds=timeout_seconds, experiment_uid=experiment_uid
             )
-        address = plug_in.address
+        address, note = plug_in.address, ""
         if plug_in.recipe is not None:
             service = self._service(algorithm_name, plug_in, plug_in.recipe, experiment_uid)
-            address = service.address(timeout_seconds=timeout_seconds)
-        return Endpoint(address, call_seconds=plug_in.call_seconds, security=plug_in.security)
+            address, note = service.address(timeout_seconds=timeout_seconds), service.failure
+        return Endpoint(address, plug_in.call_seconds, plug_in.security, note)
 
     def pid(self, algorithm_name: str, experiment_uid: str = "") -> int | None:
         """Process id of the guard of a service that was started; None when there is none."""

@@ -98,6 +98,12 @@ class SupervisedService:
         with self._changed:
             return self._process.pid if self._process is not None else None
 
+    @property
+    def failure(self) -> str:
+        """How the last process ended; empty when none has ended."""
+        with self._changed:
+            return self._failure
+
     def start(self) -> None:
         """Begins to start the process unless it was begun before; returns at once.
 

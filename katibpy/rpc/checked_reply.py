@@ -39,7 +39,7 @@ def checked_reply(reply: Reply, experiment: Experiment, *, wanted: int, exactly:
         assignment, problems = _checked(proposal, parameters, is_closed=is_closed)
         wrong += [f"proposal {place}: {problem}" for problem in problems]
         checked.append(replace(proposal, assignment=assignment))
-    wrong += _doubles(checked, wanted, experiment)
+    wrong = wrong or _doubles(checked, wanted, experiment)
     if wrong:
         more = f"; and {len(wrong) - _SHOWN_PROBLEMS} more" if len(wrong) > _SHOWN_PROBLEMS else ""
         shown = "; ".join(wrong[:_SHOWN_PROBLEMS])

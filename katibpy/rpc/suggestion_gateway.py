@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from katibpy.algo.algorithm import Reads, Reply
 from katibpy.api.experiment import Experiment, Objective
+from katibpy.core.endpoints import Endpoint
 from katibpy.core.phases import TrialPhase
 from katibpy.core.records import HistoryDelta, TrialRecord
 from katibpy.errors import InputError, InvalidSettings, ServiceUnavailable
@@ -91,31 +92,38 @@ class GrpcSuggestionGateway:
         self, experiment: Experiment, timeout_seconds: float, ask: Callable[[Link, float], T]
     ) -> T:
         deadline = self._monotonic() + timeout_seconds
-        link, deadline = self._link(experiment, deadline)
+        endpoint = self._endpoint(experiment, deadline)
+        link = self._links.to(endpoint)
         try:
-            return ask(link, deadline)
+            return ask(link, self._until(endpoint, deadline))
         except ServiceUnavailable:
             self._links.drop(link)
             if self._left(deadline) <= _PAUSE_SECONDS:
                 raise
         # A killed service may still look alive to its launcher for a moment.
         time.sleep(_PAUSE_SECONDS)
-        link, deadline = self._link(experiment, deadline)
-        return ask(link, deadline)
+        endpoint = self._endpoint(experiment, deadline)
+        try:
+            return ask(self._links.to(endpoint), self._until(endpoint, deadline))
+        except ServiceUnavailable as error:
+            if not endpoint.note:
+                raise
+            raise ServiceUnavailable(f"{error}; before, {endpoint.note}") from error
 
-    def _link(self, experiment: Experiment, deadline: float) -> tuple[Link, float]:
-        """The link to the service, and until when it may answer."""
+    def _until(self, endpoint: Endpoint, deadline: float) -> float:
+        """Until when a call that begins now may take."""
+        own = endpoint.call_seconds
+        return deadline if own is None else self._monotonic() + own
+
+    def _endpoint(self, experiment: Experiment, deadline: float) -> Endpoint:
         algorithm = experiment.spec.algorithm
         name = algorithm.algorithm_name if algorithm else ""
         try:
-            endpoint = self._launcher.endpoint(
+            return self._launcher.endpoint(
                 name, timeout_seconds=self._left(deadline), experiment_uid=experiment.metadata.uid or ""
             )
         except InputError as error:
             raise InvalidSettings([str(error)]) from error
-        if endpoint.call_seconds is not None:
-            deadline = self._monotonic() + endpoint.call_seconds
-        return self._links.to(endpoint), deadline
 
     def _peer(self, link: Link, experiment: pb.Experiment, deadline: float) -> Peer:
         known = link.peers.get(experiment.uid)

@@ -65,7 +65,7 @@ def test_it_says_that_its_algorithm_does_not_answer_and_forgets_it_when_it_does(
     experiment = planned(tuned())
     failing = _failing(experiment, "no usable answer (2 in a row): connection refused\nTraceback")
     waiting = planned(experiment, suggestion=failing)
-    told = "Experiment is created; no usable answer (2 in a row): connection refused"
+    told = "Experiment is created; no usable answer (2 in a row): connection refused Traceback"
     assert conditions_of(waiting) == [(*CREATED[:3], told)]
     assert conditions_of(planned(waiting, suggestion=build.suggestion(waiting, 3))) == [CREATED]
     begun = planned(waiting, build.trial(waiting, 0), suggestion=failing)
