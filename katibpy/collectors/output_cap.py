@@ -91,7 +91,9 @@ class OutputCap:
         if newest is None or not self._can_punch:
             return
         dropped = self.gap.end if self.gap is not None else self._head
-        if newest.offset - dropped < self._step:
+        # Every cut has to reach the disk: while much is left to read, fewer of them catch up sooner.
+        unread = os.fstat(descriptor).st_size - position
+        if newest.offset - dropped < max(self._step, unread // 4):
             self._marks.appendleft(newest)
             return
         try:
