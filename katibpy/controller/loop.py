@@ -5,33 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TypeVar
 
-from katibpy.api.experiment import Experiment
+from katibpy.api.experiment import Experiment, ExperimentStatus
 from katibpy.api.model import Resource
-from katibpy.api.suggestion import Suggestion, SuggestionStatus
+from katibpy.api.suggestion import Suggestion
 from katibpy.api.trial import EXPERIMENT_LABEL, Trial, TrialStatus
 from katibpy.controller.adapters import Adapters
 from katibpy.controller.backoff import Backoff
 from katibpy.controller.change_watch import ChangeWatch
-from katibpy.controller.gather import ActiveTrials, gather_experiment, gather_suggestion, gather_trial
+from katibpy.controller.gather import ActiveTrials, gather_experiment, gather_trial
 from katibpy.controller.key_queue import KeyQueue
 from katibpy.controller.perform import Performer
+from katibpy.controller.suggesting import Suggesting
 from katibpy.core import instructions as do
 from katibpy.core.phases import ACTIVE_PHASES, ExperimentPhase, TrialPhase, experiment_phase, trial_phase
 from katibpy.core.plan_experiment import plan_experiment
-from katibpy.core.plan_suggestion import plan_suggestion
 from katibpy.core.plan_trial import plan_trial
-from katibpy.core.views import Refusal, ServiceFailure, SuggestionView
-from katibpy.errors import (
-    AlreadyExists,
-    Conflict,
-    InvalidSettings,
-    KatibError,
-    NotFound,
-    ServiceError,
-)
+from katibpy.errors import Conflict, KatibError, NotFound
 from katibpy.ports import Key
 
 logger = logging.getLogger(__name__)
@@ -46,7 +37,8 @@ _SHOWS_AT_ONCE = do.StartRun | do.DrainMetrics
 """What a run has often made of these when it is looked at again; then one write tells both."""
 
 _COUNTERS_LAG_SECONDS = 0.1
-"""A Trial that begins to run changes nothing but counters; those of many are written at once."""
+"""So seldom an Experiment's counters are written when nothing else about it changes: those of many Trials
+that begin or end within this time are written at once."""
 
 R = TypeVar("R", bound=Resource)
 
@@ -80,9 +72,9 @@ class Controller:
         self.queue = KeyQueue(adapters.clock)
         self._scope = scope
         self._active = ActiveTrials()
-        self._service_backoff = Backoff(adapters.clock)
         self._error_backoff = Backoff(adapters.clock)
         self._conflicts = Backoff(adapters.clock)
+        self._counters = Backoff(adapters.clock)
         self._poll_seconds = poll_seconds
         self._watch = ChangeWatch(
             adapters.store, adapters.clock, poll_seconds=poll_seconds, resync_seconds=resync_seconds
@@ -92,6 +84,9 @@ class Controller:
             enqueue=self.queue.add,
             wrote=self._watch.wrote,
             request_timeout_seconds=request_timeout_seconds,
+        )
+        self._suggesting = Suggesting(
+            adapters, performer=self._performer, queue=self.queue, wrote=self._watch.wrote
         )
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._is_stopping = threading.Event()
@@ -166,15 +161,17 @@ class Controller:
         elif kind == "Suggestion":
             suggestion = store.find(Suggestion, namespace, name)
             if suggestion is None:
-                self._service_backoff.succeeded(key)  # gone, and its failures with it
+                self._suggesting.forget(key)
             elif self._is_mine(suggestion):
-                self._reconcile_suggestion(suggestion)
+                self._suggesting.reconcile(suggestion)
         elif kind == "Experiment":
             experiment = store.find(Experiment, namespace, name)
-            if experiment is not None and self._is_mine(experiment):
+            if experiment is None:
+                self._counters.succeeded(key)
+            elif self._is_mine(experiment):
                 self._reconcile_experiment(experiment)
 
-    # One method per kind.
+    # One method per kind, but for Suggestions.
 
     def _reconcile_experiment(self, experiment: Experiment) -> None:
         view = gather_experiment(self.adapters, experiment, active=self._active)
@@ -184,9 +181,15 @@ class Controller:
         if experiment.metadata.deletion_timestamp is not None:
             return
         before = experiment_phase(experiment.status.conditions)
-        if plan.status != experiment.status:
-            self._write_status(experiment.but(status=plan.status))
         after = experiment_phase(plan.status.conditions)
+        if plan.status != experiment.status:
+            wait = self._counters.seconds_left(experiment.key)
+            # The last word on an Experiment is never put off: nobody may be there to say it.
+            if wait > 0 and not after.is_finished and _is_only_counted(experiment.status, plan.status):
+                self.queue.add_after(experiment.key, wait)
+            else:
+                self._write_status(experiment.but(status=plan.status))
+                self._counters.postpone(experiment.key, _COUNTERS_LAG_SECONDS)
         if after is not before:
             logger.info("%s/%s: Experiment is %s", *experiment.key[1:], after.value)
             self.queue.add(("Suggestion", *experiment.key[1:]))
@@ -197,78 +200,6 @@ class Controller:
             and suggestion.spec.requests > suggestion.status.suggestion_count
         ):
             self.queue.add(suggestion.key)  # an algorithm that waits for results wants to see them
-
-    def _reconcile_suggestion(self, suggestion: Suggestion) -> None:
-        view = gather_suggestion(self.adapters, suggestion)
-        wait = self._service_backoff.seconds_left(suggestion.key)
-        if wait > 0 and _question(plan_suggestion(view)) is not None:
-            self.queue.add_after(suggestion.key, wait)
-            return
-        view = self._with_answers(view)
-        try:
-            self._act_on_suggestion(view)
-        except AlreadyExists as err:
-            # The algorithm gave a name that a trial or a proposal has: as useless as no reply, and told so.
-            if view.reply is None:
-                raise
-            attempts = self._service_backoff.failed(suggestion.key)
-            logger.warning("%s/%s: algorithm service: %s", *suggestion.key[1:], err)
-            failure = ServiceFailure(f"its reply cannot be used: {err}", attempts)
-            self._act_on_suggestion(replace(view, reply=None, failure=failure))
-            return
-        except Conflict:
-            current = self.adapters.store.find(Suggestion, *suggestion.key[1:])
-            if view.reply is None or current is None or not _is_only_edited(suggestion, current):
-                raise
-            # More or less is wanted since the algorithm was asked. Asking it again for that could go on
-            # for as long as trials end faster than it thinks.
-            view = replace(view, suggestion=current)
-            self._act_on_suggestion(view)
-        if view.failure is None:
-            self._service_backoff.succeeded(suggestion.key)
-
-    def _act_on_suggestion(self, view: SuggestionView) -> None:
-        suggestion, plan, store = view.suggestion, plan_suggestion(view), self.adapters.store
-        has_news = plan.status != suggestion.status
-        for instruction in plan.instructions:
-            if isinstance(instruction, do.SaveReply):
-                saved = store.save_reply(
-                    suggestion.but(status=plan.status), instruction.proposals, memory=instruction.memory
-                )
-                self._note_own(suggestion, saved)
-                has_news = bool(instruction.proposals) or plan.status.exhausted
-            else:
-                self._performer.perform(instruction)
-        is_written = any(isinstance(step, do.SaveReply | do.RemoveSuggestion) for step in plan.instructions)
-        if has_news and not is_written:
-            self._write_status(suggestion.but(status=plan.status))
-        if has_news:
-            self.queue.add(("Experiment", *suggestion.key[1:]))
-        if plan.again_after_seconds is not None:
-            if view.failure is not None:
-                self._service_backoff.postpone(suggestion.key, plan.again_after_seconds)
-            self.queue.add_after(suggestion.key, plan.again_after_seconds)
-
-    def _with_answers(self, view: SuggestionView) -> SuggestionView:
-        """Asks what the planner wants to know, until it wants to know nothing more."""
-        key = view.suggestion.key
-        for _ in range(2):
-            question = _question(plan_suggestion(view))
-            if question is None:
-                break
-            try:
-                if isinstance(question, do.ValidateSettings):
-                    self._performer.validate_settings(question)
-                    view = replace(view, is_accepted=True)
-                else:
-                    view = replace(view, reply=self._performer.ask_algorithm(question))
-            except InvalidSettings as err:
-                return replace(view, refusal=Refusal(str(err)))
-            except ServiceError as err:
-                attempts = self._service_backoff.failed(key)
-                logger.warning("%s/%s: algorithm service: %s", *key[1:], err)
-                return replace(view, failure=ServiceFailure(str(err), attempts))
-        return view
 
     def _reconcile_trial(self, trial: Trial) -> None:
         plan = self._act_on_trial(trial)
@@ -376,14 +307,6 @@ class Controller:
                 self.queue.add(("Suggestion", namespace, name))
 
 
-def _question(plan: do.Plan[SuggestionStatus]) -> do.ValidateSettings | do.AskAlgorithm | None:
-    """What the planner wants to know of the algorithm service."""
-    return next(
-        (step for step in plan.instructions if isinstance(step, do.ValidateSettings | do.AskAlgorithm)), None
-    )
-
-
-def _is_only_edited(before: Suggestion, now: Suggestion) -> bool:
-    """Whether nothing but the spec of the Suggestion has changed."""
-    marks = (before.metadata.uid, before.metadata.deletion_timestamp)
-    return marks == (now.metadata.uid, now.metadata.deletion_timestamp) and before.status == now.status
+def _is_only_counted(before: ExperimentStatus, now: ExperimentStatus) -> bool:
+    """Whether two statuses differ in nothing but counters, names and the best Trial."""
+    return before.conditions == now.conditions and before.observed_generation == now.observed_generation

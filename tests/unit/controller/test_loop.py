@@ -267,6 +267,30 @@ def test_starts_of_trials_are_counted_a_little_later_and_together_but_ends_at_on
     assert counts()[1] == 1
 
 
+def test_counters_are_written_ten_times_a_second_however_many_trials_end_but_the_last_ones_at_once() -> None:
+    world = SimulatedWorld(
+        lambda trial: script_of({"loss": 1}, duration_seconds=0.01 + (trial.spec.number or 0) % 7 / 1000)
+    )
+    store = MemoryResourceStore(world.clock)
+    controller = Controller(adapters_over(world, store, world.clock), workers=0)
+    trials = 300
+    key = store.create(build.experiment("tune", max_trial_count=trials, parallel_trial_count=3)).key
+    controller.resync()
+    versions, most_behind = set(), 0
+    while controller.step() or world.advance():
+        experiment = store.find(Experiment, *key[1:])
+        assert experiment is not None
+        versions.add(experiment.metadata.resource_version)
+        ended = store.tally(experiment.metadata.uid or "").finished
+        most_behind = max(most_behind, ended - experiment.status.trials_succeeded)
+    assert experiment is not None
+    assert experiment_phase(experiment.status.conditions) is ExperimentPhase.SUCCEEDED
+    assert experiment.status.trials_succeeded == trials
+    seconds = world.clock.monotonic()
+    assert len(versions) < 10 * seconds + 10 < trials
+    assert most_behind < 3 * trials / seconds * 0.1
+
+
 def test_many_threads_carry_many_experiments_to_their_end() -> None:
     world = SimulatedWorld(
         lambda trial: script_of({"loss": 1}, duration_seconds=1 + (trial.spec.number or 0) % 7)
