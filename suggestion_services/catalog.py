@@ -6,6 +6,11 @@ from katibpy.catalog import Row
 
 ROWS = (
     Row(
+        "auto",
+        "suggestion_services.auto:Auto",
+        summary="picks one of the others by parameters and number of trials; used when none is named",
+    ),
+    Row(
         "random",
         "suggestion_services.random_search:RandomSearch",
         summary="independent draws; a finite space is never repeated",
@@ -39,6 +44,12 @@ ROWS = (
         "bayesianoptimization",
         "suggestion_services.bayesian_optimization:BayesianOptimization",
         summary="model-based; for up to a dozen parameters and expensive trials, from 15 trials on",
+    ),
+    Row(
+        "gp",
+        "suggestion_services.gp:Gp",
+        extra="gp",
+        summary="the fewest trials for up to 20 parameters and some hundred trials; needs the extra gp",
     ),
     Row(
         "pbt",

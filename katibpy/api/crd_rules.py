@@ -108,13 +108,13 @@ RULES: Mapping[type[Model], ModelRules] = {
         ),
     ),
     ExperimentSpec: ModelRules(
-        required=("objective", "algorithm", "trialTemplate"),
+        required=("objective", "trialTemplate"),
         fields={
             "parameters": _about(
                 "The search space: one entry for each hyperparameter.", maxItems=MAX_PARAMETERS
             ),
             "objective": _about("The metric to optimise."),
-            "algorithm": _about("How parameters are searched."),
+            "algorithm": _about("How parameters are searched; auto when left out."),
             "earlyStopping": _about("When trials that will not win are stopped."),
             "trialTemplate": _about("What every trial runs."),
             "parallelTrialCount": _about(
@@ -143,6 +143,14 @@ RULES: Mapping[type[Model], ModelRules] = {
             Rule(
                 "has(self.nasConfig) != (has(self.parameters) && self.parameters.size() > 0)",
                 "either parameters or nasConfig must be set, and not both",
+            ),
+            Rule(
+                "!has(self.nasConfig) || (has(self.algorithm) && has(self.algorithm.algorithmName))",
+                "algorithm.algorithmName must be set with nasConfig; only with parameters there is a default",
+            ),
+            Rule(
+                "!has(self.earlyStopping) || has(self.earlyStopping.algorithmName)",
+                "earlyStopping.algorithmName must be set",
             ),
             Rule(
                 "!has(self.parallelTrialCount) || !has(self.maxTrialCount) || "
@@ -211,7 +219,6 @@ RULES: Mapping[type[Model], ModelRules] = {
         fields={"name": _NAME, "value": {"enum": [kind.value for kind in StrategyType]}},
     ),
     Algorithm: ModelRules(
-        required=("algorithmName",),
         fields={
             "algorithmName": _about("Name of the algorithm.", **_NAME),
             "algorithmSettings": _about("Its settings; values are strings."),

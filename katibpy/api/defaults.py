@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from katibpy.api.experiment import (
+    Algorithm,
     Collector,
     CollectorKind,
     Distribution,
@@ -22,6 +23,7 @@ from katibpy.api.experiment import (
     TrialTemplate,
 )
 
+DEFAULT_ALGORITHM = "auto"
 DEFAULT_PARALLEL_TRIAL_COUNT = 3
 DEFAULT_METRICS_FILE = "/var/log/katib/metrics.log"
 DEFAULT_EVENT_DIRECTORY = "/var/log/katib/tfevent/"
@@ -55,10 +57,24 @@ def _spec(spec: ExperimentSpec) -> ExperimentSpec:
     return spec.but(
         parameters=tuple(_parameter(parameter) for parameter in spec.parameters),
         objective=None if spec.objective is None else _objective(spec.objective),
+        algorithm=_algorithm(spec),
         trial_template=None if spec.trial_template is None else _template(spec.trial_template),
         parallel_trial_count=parallel,
         metrics_collector_spec=_collector_spec(spec.metrics_collector_spec or MetricsCollectorSpec()),
         resume_policy=spec.resume_policy or ResumePolicy.NEVER.value,
+    )
+
+
+def _algorithm(spec: ExperimentSpec) -> Algorithm | None:
+    # A search for architectures has no algorithm that would suit whatever is asked for.
+    if spec.nas_config is not None or not spec.parameters:
+        return spec.algorithm
+    if spec.algorithm is None:
+        return Algorithm(algorithm_name=DEFAULT_ALGORITHM)
+    return (
+        spec.algorithm
+        if spec.algorithm.algorithm_name
+        else spec.algorithm.but(algorithm_name=DEFAULT_ALGORITHM)
     )
 
 

@@ -76,7 +76,7 @@ def _algorithm(
     algorithm: Algorithm | None, path: str, kind: str, known: Collection[str] | None, problems: Problems
 ) -> None:
     if algorithm is None:
-        problems.add(path, "must be set, got nothing; algorithmName: random is a good start")
+        problems.add(path, "must be set, got nothing; only a search over parameters has a default")
         return
     name = algorithm.algorithm_name
     if problems.require(f"{path}.algorithmName", name) and known is not None and name not in known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.api.malformed_base import Case, swap
-from tests.unit.api.valid_cases import COUNTS, JOB, PARAMETERS, experiment, usual
+from tests.unit.api.valid_cases import COUNTS, JOB, PARAMETERS, VALID, experiment, usual
 
 CASES: list[Case] = [
     # Metadata.
@@ -151,14 +151,14 @@ CASES: list[Case] = [
     ),
     # Algorithms.
     Case(
-        "no-algorithm",
-        swap("algorithm: {algorithmName: random, algorithmSettings: []}\n", "seed: 1\n"),
+        "no-algorithm-for-architectures",
+        swap("  algorithm: {algorithmName: darts, algorithmSettings: []}\n", "", VALID["darts"]),
         "spec.algorithm",
         ("must be set", "got nothing"),
     ),
     Case(
-        "no-algorithm-name",
-        swap("algorithmName: random, ", ""),
+        "no-algorithm-name-for-architectures",
+        swap("algorithmName: darts, ", "", VALID["darts"]),
         "spec.algorithm.algorithmName",
         ("must be set", "got nothing"),
     ),

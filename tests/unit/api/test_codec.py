@@ -115,7 +115,6 @@ def test_broken_rules_come_together_with_fields_that_cannot_be_read() -> None:
         "spec.parallelTrialCount",
         "spec.parameters[0].feasibleSpce",
         "spec.parameters[1].feasibleSpace.min",
-        "spec.algorithm",
     } <= set(paths)
     followers = {"spec.objective", "spec.parameters[0].feasibleSpace.min", "spec.parameters[0].feasibleSpace"}
     assert not followers & set(paths)

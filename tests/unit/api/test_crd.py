@@ -30,7 +30,6 @@ SCHEMA_CATCHES = (
     "negative-failures",
     "negative-seed",
     "no-objective",
-    "no-algorithm",
     "no-template",
     "no-metric",
     "parameter-twice",

@@ -37,6 +37,18 @@ def test_counts_policy_and_collector() -> None:
     }
 
 
+@pytest.mark.parametrize("written", [None, {}, {"algorithmSettings": []}])
+def test_a_search_over_parameters_without_algorithm_gets_the_one_that_picks(written: object) -> None:
+    parameters = [{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}]
+    found = defaulted({"parameters": parameters, "algorithm": written})["algorithm"]
+    assert isinstance(found, dict)
+    assert found["algorithmName"] == "auto"
+
+
+def test_a_search_for_architectures_has_no_default_algorithm() -> None:
+    assert "algorithm" not in defaulted({"nasConfig": {"graphConfig": {"numLayers": 1}, "operations": []}})
+
+
 @pytest.mark.parametrize(("most", "parallel"), [(1, 1), (2, 2), (3, 3), (100, 3), (0, 3), (None, 3)])
 def test_no_more_run_at_a_time_than_there_are(most: int | None, parallel: int) -> None:
     assert defaulted({"maxTrialCount": most})["parallelTrialCount"] == parallel
