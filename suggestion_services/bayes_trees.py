@@ -28,18 +28,23 @@ Prediction = Callable[[Array], tuple[Array, Array]]
 
 
 class Remembered:
-    """A prediction that remembers the last rows: all of a batch and a portfolio look at the same ones."""
+    """A prediction that remembers the last two: all of a batch and a portfolio look at the same candidates.
+
+    In between, each proposal of a batch looks at what is pending.
+    """
 
     def __init__(self, predict: Prediction) -> None:
         self._predict = predict
-        self._last: tuple[Array, tuple[Array, Array]] | None = None
+        self._last: tuple[tuple[Array, tuple[Array, Array]], ...] = ()
 
     def __call__(self, rows: Array) -> tuple[Array, Array]:
         """Mean and standard deviation at some points, which must not be changed afterwards."""
-        last = self._last
-        if last is None or last[0] is not rows:
-            self._last = last = (rows, self._predict(rows))
-        return last[1]
+        kept = [(known, predicted) for known, predicted in self._last if known is not rows]
+        found = next((predicted for known, predicted in self._last if known is rows), None)
+        if found is None:
+            found = self._predict(rows)
+        self._last = ((rows, found), *kept[:1])
+        return found
 
 
 @dataclass(frozen=True, slots=True)

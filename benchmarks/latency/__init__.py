@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/suggest_latency.py`: histories, the service that is measured, and peers."""
