@@ -198,8 +198,8 @@ def test_a_kill_between_a_parents_end_and_its_childs_start_loses_nothing(
     tmp_path: Path, undisturbed: tuple[Bench, Ran]
 ) -> None:
     bench = Bench(tmp_path / "bench")
-    kills = between = 0
-    for ends in range(MEMBERS, TRIALS - 1, 2):
+    between = 0
+    for kills, ends in enumerate(range(MEMBERS, TRIALS - 1, 2)):
         if kills >= 2 and between:
             break
         process = _begin(bench)
@@ -207,7 +207,6 @@ def test_a_kill_between_a_parents_end_and_its_childs_start_loses_nothing(
         process.send_signal(signal.SIGKILL)
         process.wait()
         words = bench.words()
-        kills += 1
         between += words.count("start") == words.count("end")
     assert between
     ran = bench.katib.run(bench.file)
