@@ -39,8 +39,8 @@ class AshaSettings:
     brackets: int = setting(
         1, minimum=1, help="in how many ways to start: bracket s begins with eta**s times r_min"
     )
-    suggestion_trial_dir: str | None = setting(
-        None, help="where a trial sees its checkpoints; a promoted one begins with a copy of its parent's"
+    suggestion_trial_dir: str = setting(
+        "", help="where a trial sees its checkpoints: a promoted one begins with a copy of its parent's"
     )
     random_state: int | None = setting(None, minimum=0, help="seed; the Experiment's own when not given")
 

@@ -41,8 +41,8 @@ class HyperbandSettings:
         help="least that a trial gets; None: 1, or the parameter's smallest value where that is more or r_l "
         "is at most 1",
     )
-    suggestion_trial_dir: str | None = setting(
-        None, help="where a trial sees its checkpoints; a promoted one begins with a copy of its parent's"
+    suggestion_trial_dir: str = setting(
+        "", help="where a trial sees its checkpoints: a promoted one begins with a copy of its parent's"
     )
     random_state: int | None = setting(None, minimum=0, help="seed; the Experiment's own when not given")
 

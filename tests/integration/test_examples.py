@@ -43,6 +43,12 @@ def _soon_past_its_random_start(spec: dict[str, Any]) -> None:
     spec["algorithm"]["algorithmSettings"][0] = {"name": "n_startup_trials", "value": "2"}
 
 
+def _two_and_the_better_again(spec: dict[str, Any]) -> None:
+    spec["maxTrialCount"], spec["parallelTrialCount"] = 3, 1
+    for setting in spec["algorithm"]["algorithmSettings"]:
+        setting["value"] = {"eta": "2", "r_l": "298"}.get(setting["name"], setting["value"])
+
+
 def _one_trial(spec: dict[str, Any]) -> None:
     spec["maxTrialCount"] = 1
 
@@ -75,6 +81,8 @@ class Expected:
 EXPECTED = {
     "config-map": Expected((50.0, 80.0), metric="min"),
     "diabetes-sobol": Expected((50.0, 80.0), metric="min"),
+    "digits-asha": Expected((0.2, 1.0), _two_and_the_better_again, trials=3),
+    "digits-hyperband": Expected((0.05, 1.0), _two_and_the_better_again, trials=3),
     "digits-random": Expected((0.2, 1.0), _two_trials, trials=2),
     "digits-tpe": Expected((0.05, 1.0), _soon_past_its_random_start, trials=3),
     "distributions": Expected((0.8, 1.0)),
