@@ -49,6 +49,13 @@ def _two_and_the_better_again(spec: dict[str, Any]) -> None:
         setting["value"] = {"eta": "2", "r_l": "298"}.get(setting["name"], setting["value"])
 
 
+def _one_child(spec: dict[str, Any]) -> None:
+    spec["maxTrialCount"] = 6
+    for setting in spec["algorithm"]["algorithmSettings"]:
+        if setting["name"] == "n_population":
+            setting["value"] = "5"
+
+
 def _one_trial(spec: dict[str, Any]) -> None:
     spec["maxTrialCount"] = 1
 
@@ -91,6 +98,7 @@ EXPECTED = {
     "file-text": Expected((0.6, 1.0)),
     "goal-reached": Expected((0.3, 1.0), _soon_at_its_goal, trials=None, reason="ExperimentGoalReached"),
     "metric-strategies": Expected((0.8, 1.0), metric="latest"),
+    "pbt-digits": Expected((0.2, 3.0), _one_child, trials=6, metric="min"),
     "pytorch-ddp": Expected((0.2, 1.0)),
     "resume-from-volume": Expected((0.8, 1.0)),
     "resume-long-running": Expected((0.6, 1.0)),
