@@ -12,8 +12,7 @@ import gc
 import json
 import logging
 import statistics
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -30,6 +29,8 @@ from katibpy.ports import SuggestionGateway
 from katibpy.testing import builders as build
 
 _WARMING = 3
+_SPARE_TRIALS = 1_000
+"""Of the Experiment, beyond those of the history: none of the algorithms shall come to its end."""
 _MOST_THREE_OVER_ONE = 2.0
 
 
@@ -64,6 +65,7 @@ class Limit:
 OVER_OPTUNA = Limit(1.3, 10.0)
 OVER_SCIKIT_OPTIMIZE = Limit(1.1, 0.0)
 OVER_WIRE = Limit(1.0, 10.0)
+WITHOUT_PEER = Limit(1.0, 50.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Row:
     past: Past = Past.PLAYED
     batch: int = 50
     peer: PeerKind | None = None
-    limit: Limit = OVER_WIRE
+    limit: Limit = WITHOUT_PEER
     settings: Mapping[str, str] = field(default_factory=dict)
     wants_three: bool = False
 
@@ -103,15 +105,27 @@ def _cmaes() -> optuna.samplers.BaseSampler:
     return optuna.samplers.CmaEsSampler(warn_independent_sampling=False, seed=1)
 
 
+def _gp() -> optuna.samplers.BaseSampler:
+    return optuna.samplers.GPSampler(seed=1)
+
+
 ROWS = (
-    Row("random", (10_000,), batch=500),
-    Row("random", (10_000,), FINITE, batch=500),
-    Row("grid", (10_000,), FINITE, batch=500),
-    Row("sobol", (10_000,), batch=500),
-    Row("sobol", (10_000,), FINITE, batch=500),
+    Row("random", (10_000,), batch=500, limit=OVER_WIRE),
+    Row("random", (10_000,), FINITE, batch=500, limit=OVER_WIRE),
+    Row("grid", (10_000,), FINITE, batch=500, limit=OVER_WIRE),
+    Row("sobol", (10_000,), batch=500, limit=OVER_WIRE),
+    Row("sobol", (10_000,), FINITE, batch=500, limit=OVER_WIRE),
     Row("tpe", (100, 1_000, 10_000), past=Past.DRAWN, peer=by_optuna(_tpe), limit=OVER_OPTUNA),
     Row("multivariate-tpe", (100, 1_000, 10_000), past=Past.DRAWN, peer=by_optuna(_tpe), limit=OVER_OPTUNA),
     Row("cmaes", (100, 1_000, 10_000), DOUBLES, peer=by_optuna_alone(_cmaes), limit=OVER_OPTUNA),
+    Row(
+        "gp",
+        (100,),
+        past=Past.DRAWN,
+        peer=by_optuna(_gp),
+        limit=OVER_OPTUNA,
+        settings={"n_candidates": "512", "n_local_search": "4"},
+    ),
     *(
         Row(
             "bayesianoptimization",
@@ -226,6 +240,7 @@ class Measurement:
             algorithm=build.algorithm(self._row.algorithm, **self._settings),
             parameters=self._parameters,
             parallel_trial_count=self._row.batch,
+            max_trial_count=2 * self._trials + _SPARE_TRIALS,
             seed=1,
         )
         return build.as_stored(built)
@@ -258,12 +273,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="measurements for each size")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    print_line: Callable[[dict[str, Any]], None] = lambda line: print(json.dumps(line), flush=True)  # noqa: E731
     with served() as gateway:
         for row in _rows(arguments.algorithms):
             for trials in arguments.trials or row.trials:
-                print_line(Measurement(gateway, row, trials).line(arguments.repeats))
-    sys.stdout.flush()
+                print(json.dumps(Measurement(gateway, row, trials).line(arguments.repeats)), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 HEDGE = "gp_hedge"
-_LEAST_DISTANCE = 1e-3
-"""In unit coordinates: a sure model finds its optimum again and again, each time a hair's breadth away."""
+_FROM_RESULTS, _FROM_PENDING = 1e-4, 5e-3
+"""Least distances in unit coordinates: a sure model finds its optimum again and again, a hair's breadth away.
+
+Once there is a result, to look closer may be worth a trial; before, it is not.
+"""
 
 
 class ModelSearch:
@@ -96,7 +99,8 @@ class ModelSearch:
         acquisition = Acquisition(model, self._fitted.durations, best=best)
         rows = self._rows(acquisition, is_first=is_first)
         if not self._candidates.is_complete:
-            rows = _apart(rows, np.vstack((self._points, self._pending)))
+            rows = _apart(rows, self._points, least=_FROM_RESULTS)
+            rows = _apart(rows, self._pending, least=_FROM_PENDING)
         return (self._encoding.read(row) for row in rows)
 
     def await_result(self, assignment: Mapping[str, Value]) -> None:
@@ -118,11 +122,11 @@ class ModelSearch:
         return self._candidates.ranked(acquisition, name, climb=self._settings.acq_optimizer != "sampling")
 
 
-def _apart(rows: Iterator[Array], known: Array) -> Iterator[Array]:
-    """Rows away from all known points, then the others."""
+def _apart(rows: Iterator[Array], known: Array, *, least: float) -> Iterator[Array]:
+    """Rows at that distance from all known points, then the others."""
     close: list[Array] = []
     for row in rows:
-        if ((known - row) ** 2).sum(axis=1).min() < _LEAST_DISTANCE**2:
+        if (((known - row) ** 2).sum(axis=1) < least**2).any():
             close.append(row)
         else:
             yield row

@@ -95,7 +95,8 @@ class CmaEs(Algorithm):
         )
         _learn(search, history, rng)
         search.reseed(int(rng.integers(_SEEDS)))
-        seen = seen_keys(space, history)
+        # Draws from a continuum do not repeat, and going through a long history takes longer than all else.
+        seen = set() if space.cardinality is None else seen_keys(space, history)
         proposals: list[Proposal] = []
         while len(proposals) < count and (space.cardinality is None or len(seen) < space.cardinality):
             stop_if_cancelled()
@@ -143,11 +144,13 @@ def _loss(entry: Entry) -> float | None:
 
 def _learn(search: CmaSearch, history: History, rng: np.random.Generator) -> None:
     results: list[Result] = []
-    awaited = search.state.points
-    for entry in history.finished():
-        label = entry.labels.get(POINT_LABEL, "")
-        number = int(label) if label.isdecimal() else -1
-        if number not in awaited:
+    awaited = {str(number): number for number in search.state.points}
+    # What is awaited is among the newest, so most of a long history need not be looked at.
+    for entry in reversed(history.entries):
+        if not awaited:
+            break
+        number = awaited.pop(entry.labels.get(POINT_LABEL, ""), None)
+        if number is None or entry.outcome.is_pending:
             continue
         if entry.outcome is Outcome.KILLED:
             search.drop(number)

@@ -96,10 +96,12 @@ class CmaSearch:
         return np.where(self._is_stepped, mean + (place - mean) / self._stretch, place)
 
     def await_result(self, draw: Vector, *, is_foreign: bool) -> int:
-        """Remembers a draw that is proposed; gives its number."""
+        """Remembers a draw that is proposed, unless the search is over; gives its number."""
         state = self.state
         number = state.next_point
         state.next_point += 1
+        if state.run.is_over:
+            return number
         state.points[number] = Point(draw, state.distribution.generation, is_foreign)
         while len(state.points) > _MOST_POINTS:
             del state.points[min(state.points)]

@@ -194,7 +194,9 @@ def test_a_search_that_has_converged_and_may_not_restart_stays_where_it_is() -> 
         if state.run.is_over:
             break
     assert state.run.is_over
+    size = len(trials.memory or b"")
     trials.run(CmaEs(), lambda _: 7.0, 30, batch=6)
+    assert len(trials.memory or b"") <= size + 1
     assert [float(number) for number in trials.entries[-1].raw.values()] == pytest.approx(
         [0.5, 0.4], abs=1e-3
     )
