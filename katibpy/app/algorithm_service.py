@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from katibpy.app.loading import collection_paused
-from katibpy.errors import ServiceUnavailable, Unsupported
+from katibpy.errors import InputError, ServiceUnavailable, Unsupported
 from katibpy.launchers.spare_child import SPARE
 
 with collection_paused():
     from katibpy.rpc.server import ServiceServer
+    from katibpy.rpc.server_security import ServerSecurity, read_security
     from katibpy.rpc.suggestion_servicer import SuggestionServicer
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    return _serve(options)
+
+
+def _serve(options: argparse.Namespace) -> int:
     stop, orphaned = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -56,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             SuggestionServicer().handlers(),
             address=f"unix:{options.socket}" if options.socket else options.address,
             thread_limit=options.threads,
+            security=_security(options),
             allow_plaintext=options.allow_plaintext,
         )
-    except (ServiceUnavailable, Unsupported) as error:
+    except (ServiceUnavailable, InputError) as error:
         _LOG.error("%s", error)
         return 2
     server.start()
@@ -70,6 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if orphaned.is_set() and options.socket:
         _remove_socket(options.socket)
     return 0
+
+
+def _security(options: argparse.Namespace) -> ServerSecurity | None:
+    if options.tls_cert is not None and options.tls_key is not None:
+        return read_security(options.tls_cert, options.tls_key, options.token_file)
+    if options.tls_cert is not None or options.tls_key is not None:
+        raise Unsupported("TLS needs a certificate and its key, got only one of them")
+    if options.token_file is not None:
+        raise Unsupported("a token needs TLS with a certificate and its key: in plaintext it is no secret")
+    return None
 
 
 def _awaited_task() -> list[str] | None:
@@ -102,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="listen off loopback without TLS, as Katib's controller expects of algorithm services",
     )
+    parser.add_argument("--tls-cert", type=Path, help="certificate, PEM, and those that vouch for it")
+    parser.add_argument("--tls-key", type=Path, help="its key, PEM")
+    parser.add_argument("--token-file", type=Path, help="holds what callers must send as a bearer token")
     parser.add_argument("--threads", type=int, default=16, help="calls worked on at once (default 16)")
     parser.add_argument(
         "--grace-seconds",

@@ -25,7 +25,6 @@ from katibpy.app.execution import local_execution
 from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
 from katibpy.app.last_runs import note_run
-from katibpy.app.plug_ins import with_plug_ins
 from katibpy.app.settings_check import refused_fields
 from katibpy.app.state import CHECKPOINTS_NAME, TRIALS_NAME
 from katibpy.collectors.catalog import check_collectable
@@ -45,7 +44,7 @@ from katibpy.errors import (
 )
 from katibpy.launchers.child_process import ChildProcessLauncher
 from katibpy.launchers.spare_child import SpareChild
-from katibpy.ports import ObservationStore, ResourceStore
+from katibpy.ports import Launcher, ObservationStore, ResourceStore
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from katibpy.runners.devices import GPUS_VARIABLE
 from katibpy.runners.execution import Execution
@@ -169,7 +168,12 @@ class LocalEngine:
         self.observations: ObservationStore = self._directory.observations
         logs = self.path / "logs"
         own = ChildProcessLauncher(logs, spare=service)
-        self._launcher = with_plug_ins(configuration, own, log_directory=logs)
+        self._launcher: Launcher = own
+        if configuration.algorithms:
+            # Late: most configurations name none, and it brings more of gRPC along.
+            from katibpy.app.plug_ins import with_plug_ins
+
+            self._launcher = with_plug_ins(configuration, own, log_directory=logs)
         own.start()
         self._added = frozenset(configuration.algorithms)
         self._gateway = GrpcSuggestionGateway(self._launcher)

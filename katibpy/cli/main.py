@@ -39,7 +39,7 @@ class CommandRow:
     """A command that is not imported before it is called.
 
     Attributes:
-        module: where the command is, as an attribute of its own name.
+        module: where the command is, as an attribute of its own name with `_` for `-`.
         summary: its line in `katib --help`.
         is_served: it needs the algorithm service, which is begun to be loaded before the command is.
     """
@@ -65,6 +65,12 @@ COMMANDS = {
     "metrics": CommandRow("katibpy.cli.command_metrics", "Print the metric values that a trial reported."),
     "delete": CommandRow("katibpy.cli.command_delete", "Delete experiments or trials."),
     "algorithms": CommandRow("katibpy.cli.command_algorithms", "Show search algorithms and their settings."),
+    "serve-algorithms": CommandRow(
+        "katibpy.cli.command_serve_algorithms", "Serve the search algorithms over gRPC."
+    ),
+    "conformance": CommandRow(
+        "katibpy.cli.command_conformance", "Hold a search algorithm, here or elsewhere, to its promises."
+    ),
     "version": CommandRow("katibpy.cli.command_version", "Print the version."),
 }
 
@@ -82,7 +88,7 @@ class KatibGroup(click.Group):
         if row is None:
             return None
         with collection_paused():
-            command: click.Command = getattr(importlib.import_module(row.module), cmd_name)
+            command: click.Command = getattr(importlib.import_module(row.module), cmd_name.replace("-", "_"))
         return command
 
     def resolve_command(

@@ -12,7 +12,9 @@ from katibpy.errors import UnknownName
 class FixedLauncher:
     """A Launcher that launches nothing: it knows where each algorithm is served."""
 
-    def __init__(self, addresses: Mapping[str, str], *, otherwise: str | None = None) -> None:
+    def __init__(
+        self, addresses: Mapping[str, str | Endpoint], *, otherwise: str | Endpoint | None = None
+    ) -> None:
         """Takes the addresses.
 
         Args:
@@ -36,7 +38,7 @@ class FixedLauncher:
             raise UnknownName(
                 f"there is no address for algorithm {algorithm_name!r}; {hint}configured: {known}"
             )
-        return Endpoint(address)
+        return Endpoint(address) if isinstance(address, str) else address
 
     def release(self, experiment_uid: str) -> None:
         """Does nothing: nothing was started."""

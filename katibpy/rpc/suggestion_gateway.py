@@ -79,6 +79,20 @@ class GrpcSuggestionGateway:
 
         return self._with_link(call.experiment, call.timeout_seconds, ask)
 
+    def has_extensions(self, experiment: Experiment, *, timeout_seconds: float) -> bool:
+        """Whether the service of the Experiment's algorithm knows what Katib's contract lacks.
+
+        Raises:
+            InvalidSettings: it refuses the Experiment.
+            ServiceError: it could not answer.
+        """
+        message = experiment_to_pb(experiment)
+
+        def ask(link: Link, deadline: float) -> bool:
+            return self._peer(link, message, deadline).is_extended
+
+        return self._with_link(experiment, timeout_seconds, ask)
+
     def forget(self, experiment_uid: str) -> None:
         """Drops what is kept for the Experiment, and ends a service that was started for it alone."""
         self._links.forget(experiment_uid)

@@ -16,6 +16,7 @@ from katibpy.testing import algorithm_repeat_checks as repeat
 from katibpy.testing import algorithm_result_checks as result
 from katibpy.testing import algorithm_space_checks as space
 from katibpy.testing.algorithm_subject import BrokenPromiseError, NotApplicableError, Subject
+from katibpy.testing.recorded_subject import ExchangeLog, RecordedSubject
 
 
 class Verdict(StrEnum):
@@ -49,11 +50,15 @@ class Result:
         check: which.
         verdict: kept, broken or not applicable.
         detail: what was sent and what came back, or why it does not apply; empty when kept.
+        sent: the last request, when the promise was broken.
+        got: the answer to it.
     """
 
     check: Check
     verdict: Verdict
     detail: str = ""
+    sent: str = ""
+    got: str = ""
 
 
 def _check(run: Callable[[Subject], None]) -> Check:
@@ -91,16 +96,51 @@ CHECKS: Sequence[Check] = tuple(
 """All promises, in the order in which a report gives them."""
 
 
-def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator[Result]:
-    """Runs the checks one after another and gives each result as soon as it is there."""
+KATIBS: frozenset[str] = frozenset(
+    each.name
+    for each in CHECKS
+    if each.run
+    in (
+        space.proposes_inside_the_space,
+        space.gives_what_is_asked_for,
+        space.batches_hold_no_repeats,
+        result.odd_results_do_no_harm,
+        result.entries_of_another_space_do_no_harm,
+        result.names_each_bad_setting,
+        result.reports_all_bad_settings_at_once,
+        result.finds_better_than_random_search,
+    )
+)
+"""Names of the promises that a service can keep which speaks Katib's contract and nothing beyond it.
+
+It is told neither seed nor uid nor what waits, and can say neither what it wants to remember nor that it is
+through; so it can promise neither to repeat itself nor not to.
+"""
+
+
+def run_checks(
+    subject: Subject, checks: Sequence[Check] = CHECKS, *, is_extended: bool = True
+) -> Iterator[Result]:
+    """Runs the checks one after another and gives each result as soon as it is there.
+
+    Args:
+        subject: whom to ask.
+        checks: which.
+        is_extended: whether it is behind a contract that can keep them all; see `KATIBS`.
+    """
     for check in checks:
+        if not is_extended and check.name not in KATIBS:
+            reason = "Katib's contract alone, without the extensions, has no room for it"
+            yield Result(check, Verdict.NOT_APPLICABLE, reason)
+            continue
+        log = ExchangeLog()
         try:
-            check.run(subject.restarted())
+            check.run(RecordedSubject(subject.restarted(), log))
         except NotApplicableError as reason:
             yield Result(check, Verdict.NOT_APPLICABLE, str(reason))
         except BrokenPromiseError as broken:
-            yield Result(check, Verdict.BROKEN, str(broken))
+            yield Result(check, Verdict.BROKEN, str(broken), log.sent, log.got)
         except Exception as error:  # noqa: BLE001 - a plug-in may fail in any way; the report goes on
-            yield Result(check, Verdict.BROKEN, f"{type(error).__name__}: {error}")
+            yield Result(check, Verdict.BROKEN, f"{type(error).__name__}: {error}", log.sent, log.got)
         else:
             yield Result(check, Verdict.KEPT)
