@@ -51,7 +51,7 @@ def test_a_command_that_is_waited_for_loads_nothing_heavy_that_it_does_not_need(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_can_be_loaded_and_tells_what_it_does(name: str) -> None:
-    command = getattr(importlib.import_module(COMMANDS[name].module), name)
+    command = getattr(importlib.import_module(COMMANDS[name].module), name.replace("-", "_"))
     assert isinstance(command, click.Command)
     assert command.name == name
     ended = CliRunner().invoke(katib, [name, "--help"])
