@@ -22,15 +22,25 @@ _MAX_DIGITS = 400
 
 
 def check_parameters(
-    parameters: Sequence[ParameterSpec], path: str, problems: Problems, *, nested: bool = False
+    parameters: Sequence[ParameterSpec],
+    path: str,
+    problems: Problems,
+    *,
+    nested: bool = False,
+    resource: str = "",
 ) -> None:
-    """Check the parameters of the search space, or of one operation of a NAS search space (`nested`)."""
+    """Check the parameters of the search space, or of one operation of a NAS search space (`nested`).
+
+    The parameter that an algorithm divides its budget by (`resource`) may have min and max equal: Katib's
+    example has it so.
+    """
     problems.distinct(path, (parameter.name for parameter in parameters), "name", ".name")
     for index, parameter in enumerate(parameters):
         where = f"{path}[{index}]"
         problems.require(f"{where}.name", parameter.name)
         if problems.one_of(f"{where}.parameterType", parameter.parameter_type, PARAMETER_TYPES):
-            _space(parameter, f"{where}.feasibleSpace", problems, nested=nested)
+            is_resource = bool(resource) and parameter.name == resource
+            _space(parameter, f"{where}.feasibleSpace", problems, nested=nested, may_be_one_value=is_resource)
 
 
 def parse_number(text: str, *, whole: bool = False) -> Decimal | None:
@@ -46,11 +56,14 @@ def parse_number(text: str, *, whole: bool = False) -> Decimal | None:
     return Decimal(text)
 
 
-def _space(parameter: ParameterSpec, path: str, problems: Problems, *, nested: bool) -> None:
+def _space(
+    parameter: ParameterSpec, path: str, problems: Problems, *, nested: bool, may_be_one_value: bool
+) -> None:
     space, kind = parameter.feasible_space, parameter.parameter_type
     if kind in _RANGES:
         _distribution(space, path, problems)
-        _range(space, kind, path, problems, needs_step=nested and kind == ParameterType.DOUBLE)
+        needs_step = nested and kind == ParameterType.DOUBLE
+        _range(space, kind, path, problems, needs_step=needs_step, may_be_one_value=may_be_one_value)
         return
     for field, value in (("min", space.min), ("max", space.max), ("step", space.step)):
         if value:
@@ -73,7 +86,15 @@ def _distribution(space: FeasibleSpace, path: str, problems: Problems) -> None:
         problems.one_of(f"{path}.distribution", space.distribution, DISTRIBUTIONS)
 
 
-def _range(space: FeasibleSpace, kind: str, path: str, problems: Problems, *, needs_step: bool) -> None:
+def _range(
+    space: FeasibleSpace,
+    kind: str,
+    path: str,
+    problems: Problems,
+    *,
+    needs_step: bool,
+    may_be_one_value: bool,
+) -> None:
     if space.list:
         problems.add(
             f"{path}.list",
@@ -82,9 +103,10 @@ def _range(space: FeasibleSpace, kind: str, path: str, problems: Problems, *, ne
         )
     low = _bound(space.min, "min", kind, path, problems)
     high = _bound(space.max, "max", kind, path, problems)
-    if low is not None and high is not None and low >= high:
+    is_fixed = low is not None and low == high
+    if low is not None and high is not None and low >= high and not (is_fixed and may_be_one_value):
         advice = (
-            "; put a fixed value into the trial template, or use a list with one item" if low == high else ""
+            "; put a fixed value into the trial template, or use a list with one item" if is_fixed else ""
         )
         problems.add(f"{path}.min", f"must be less than max ({space.max}), got {shown(space.min)}{advice}")
     if space.distribution in _LOGARITHMIC and low is not None and low <= 0:

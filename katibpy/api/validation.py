@@ -25,6 +25,8 @@ __all__ = ["validate_experiment", "validate_update"]
 
 MAX_COUNT = 2**31 - 1
 """Counts are 32-bit integers on the wire."""
+_RESOURCE_SETTING = "resource_name"
+"""Algorithm setting that names the parameter by which trials get more or less to spend."""
 
 
 def validate_experiment(
@@ -67,7 +69,9 @@ def _search_space(spec: ExperimentSpec, problems: Problems) -> None:
         problems.add("spec", "must have either parameters or nasConfig, got both; remove one")
     elif not spec.parameters and spec.nas_config is None:
         problems.add("spec.parameters", "must be set unless there is a nasConfig, got neither")
-    check_parameters(spec.parameters, "spec.parameters", problems)
+    settings = spec.algorithm.algorithm_settings if spec.algorithm is not None else ()
+    resource = next((each.value for each in settings if each.name == _RESOURCE_SETTING), "")
+    check_parameters(spec.parameters, "spec.parameters", problems, resource=resource)
     if spec.nas_config is not None:
         check_nas(spec.nas_config, problems)
 

@@ -94,6 +94,14 @@ def test_sobol_search_covers_the_space_evenly(together: Mapping[str, Ran]) -> No
     assert eighths == list(range(8))
 
 
+def test_hyperband_runs_katibs_example_whose_resource_has_one_value(together: Mapping[str, Ran]) -> None:
+    ran = together["hyperband"]
+    tried = [assignment(trial["spec"]) for trial in ran.trials()]
+    assert ran.conditions["Succeeded"] == MAX_TRIALS
+    assert [each["num-epochs"] for each in tried] == ["1", "1"]
+    assert ran.best_metric("accuracy")["latest"] == max((each["lr"] for each in tried), key=float)
+
+
 def test_the_four_distributions_keep_to_their_ranges(together: Mapping[str, Ran]) -> None:
     ran = together["distributions"]
     ranges = {

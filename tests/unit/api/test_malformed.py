@@ -59,6 +59,14 @@ def test_experiments_of_every_documented_shape_are_accepted(text: str) -> None:
     assert problems(text) == ()
 
 
+def test_only_the_resource_of_a_search_may_have_one_value() -> None:
+    one_value = VALID["hyperband"].replace('min: "1", max: "9"', 'min: "9", max: "9"')
+    assert one_value != VALID["hyperband"]
+    assert problems(one_value) == ()
+    (found,) = problems(one_value.replace("value: momentum", "value: lr"))
+    assert "must be less than max (9)" in found.message
+
+
 def test_all_problems_come_at_once_in_the_order_of_the_document() -> None:
     text = VALID["random"].replace("minimize", "less").replace("maxTrialCount: 12", "maxTrialCount: 1")
     found = problems(text.replace("name: random,", "name: Random,"))
