@@ -58,7 +58,9 @@ class RandomSearch(Algorithm):
         if _must_remember(problem.space):
             assignments = _fresh_draws(problem, history, indices)
         else:
-            assignments = [_number(problem, index) for index in indices]
+            # `rng` is the stream of the first of them, and streams take longer to make than to draw from.
+            streams = chain((rng,), (generator(problem.seed, index) for index in indices[1:]))
+            assignments = [_number(problem, index, next(streams)) for index in indices]
         texts = [problem.space.format_assignment(assignment) for assignment in assignments]
         return Reply(tuple(Proposal(text) for text in texts), exhausted=size is not None and end >= size)
 
@@ -67,10 +69,10 @@ def _must_remember(space: Space) -> bool:
     return space.cardinality is not None and space.cardinality > SMALL and not space.is_uniform
 
 
-def _number(problem: Problem, index: int) -> dict[str, Value]:
+def _number(problem: Problem, index: int, stream: np.random.Generator) -> dict[str, Value]:
     space = problem.space
     if space.cardinality is None:
-        return _draw(space, generator(problem.seed, index))
+        return _draw(space, stream)
     if space.cardinality <= SMALL:
         return space.at(int(drawn_order(space, problem.seed)[index]))
     return space.at(permuted(index, space.cardinality, problem.seed))

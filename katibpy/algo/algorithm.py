@@ -123,5 +123,5 @@ class Algorithm(ABC):
             history: what happened so far, as declared by `reads`.
             count: how many proposals are wanted, at least 1.
             memory: what the last saved reply gave, None at first.
-            rng: seeded from the problem's seed and `history.total`.
+            rng: `generator(problem.seed, history.total)`, with nothing drawn yet.
         """

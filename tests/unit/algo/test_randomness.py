@@ -20,6 +20,26 @@ def test_streams_stay_the_same_from_version_to_version() -> None:
     assert seed_of("experiment") == 5576298030638355518
 
 
+@pytest.mark.parametrize(
+    ("seed", "index"), [(0, 0), (7, 2**64 - 1), (2**63 + 5, 2**70 + 3), (2**127, 2**128 - 1)]
+)
+def test_a_stream_is_philox_keyed_with_the_seed_and_counted_from_the_index(seed: int, index: int) -> None:
+    mine = generator(seed, index)
+    numpys = np.random.Generator(np.random.Philox(key=seed, counter=index << 64))
+    np.testing.assert_array_equal(mine.integers(2**40, size=9), numpys.integers(2**40, size=9))
+    np.testing.assert_array_equal(mine.standard_normal(9), numpys.standard_normal(9))
+
+
+def test_what_is_spawned_from_a_stream_follows_from_it_and_is_new_each_time() -> None:
+    stream = generator(3, 8)
+    first, second = stream.spawn(2)
+    (third,) = stream.spawn(1)
+    again = generator(3, 8).spawn(3)
+    values = [each.random() for each in (first, second, third)]
+    assert values == [each.random() for each in again]
+    assert len({*values, generator(3, 9).spawn(1)[0].random()}) == 4
+
+
 def test_neighbouring_streams_do_not_overlap() -> None:
     long = generator(1, 0).random(10_000)
     assert not np.isin(generator(1, 1).random(1000), long).any()
