@@ -114,7 +114,7 @@ class Pbt(Algorithm):
             proposals.append(Proposal(problem.space.format_assignment(plan.assignment), labels=labels))
             number = history.total + len(proposals)
             waiting = Entry("", plan.assignment, Outcome.PROPOSED, labels=labels, number=number)
-            population.add(Step(member, plan.generation, waiting, None))
+            population.add(member, plan.generation, waiting)
         return Reply(tuple(proposals))
 
 

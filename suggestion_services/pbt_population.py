@@ -52,22 +52,24 @@ class Population:
     def __init__(self, entries: Iterable[Entry], space: Space, size: int) -> None:
         """Reads the labels of the trials; what has none that fit is no member's."""
         self.size = size
-        self._last: dict[int, Step] = {}
-        self._ended: dict[int, dict[int, Step]] = {}
+        self._space = space
+        self._last: dict[int, tuple[int, Entry]] = {}
+        self._ended: dict[int, dict[int, Entry]] = {}
         for entry in entries:
-            step = _step_of(entry, space, size)
-            if step is not None:
-                self.add(step)
+            member, generation = _number(entry.labels, MEMBER_LABEL), _number(entry.labels, GENERATION_LABEL)
+            if 0 <= member < size and generation >= 0:
+                self.add(member, generation, entry)
 
-    def add(self, step: Step) -> None:
-        """Takes in the next step of a member."""
-        self._last[step.member] = step
-        if not step.entry.outcome.is_pending and step.entry.outcome is not Outcome.KILLED:
-            self._ended.setdefault(step.generation, {})[step.member] = step
+    def add(self, member: int, generation: int, entry: Entry) -> None:
+        """Takes in the next trial of a member."""
+        self._last[member] = generation, entry
+        if not entry.outcome.is_pending and entry.outcome is not Outcome.KILLED:
+            self._ended.setdefault(generation, {})[member] = entry
 
     def last(self, member: int) -> Step | None:
         """The newest step of a member; None when it has not begun."""
-        return self._last.get(member)
+        found = self._last.get(member)
+        return None if found is None else self._step(member, *found)
 
     def ready(self) -> Iterator[int]:
         """Members that nothing of runs or waits, those that are furthest behind first."""
@@ -77,20 +79,26 @@ class Population:
     def running(self, generation: int) -> int:
         """How many members run or wait to, in that generation or one before."""
         return sum(
-            self._is_busy(member) and step.generation <= generation for member, step in self._last.items()
+            reached <= generation and entry.outcome.is_pending for reached, entry in self._last.values()
         )
 
     def ranking(self, generation: int) -> list[Step]:
         """The last step that each member ended in a generation, from the best."""
-        return sorted(self._ended.get(generation, {}).values(), key=lambda step: step.rank_key)
+        ended = self._ended.get(generation, {})
+        steps = (self._step(member, generation, entry) for member, entry in ended.items())
+        return sorted(steps, key=lambda step: step.rank_key)
+
+    def _step(self, member: int, generation: int, entry: Entry) -> Step:
+        return Step(member, generation, entry, _loss(entry, self._space))
 
     def _is_busy(self, member: int) -> bool:
-        step = self._last.get(member)
-        return step is not None and step.entry.outcome.is_pending
+        return member in self._last and self._last[member][1].outcome.is_pending
 
     def _progress(self, member: int) -> tuple[int, int]:
-        step = self._last.get(member)
-        return (-1, member) if step is None else (step.generation, step.entry.number)
+        if member not in self._last:
+            return -1, member
+        generation, entry = self._last[member]
+        return generation, entry.number
 
 
 def quantile(threshold: float, count: int) -> int:
@@ -98,16 +106,9 @@ def quantile(threshold: float, count: int) -> int:
     return max(1, math.floor(threshold * count + _ROUNDING)) if threshold > 0 and count else 0
 
 
-def _step_of(entry: Entry, space: Space, size: int) -> Step | None:
-    member, generation = (_number(entry.labels, label) for label in (MEMBER_LABEL, GENERATION_LABEL))
-    if member is None or generation is None or member >= size:
-        return None
-    return Step(member, generation, entry, _loss(entry, space))
-
-
-def _number(labels: Mapping[str, str], name: str) -> int | None:
+def _number(labels: Mapping[str, str], name: str) -> int:
     text = labels.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() else None
+    return int(text) if text.isascii() and text.isdecimal() else -1
 
 
 def _loss(entry: Entry, space: Space) -> float | None:

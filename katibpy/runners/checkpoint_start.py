@@ -51,7 +51,7 @@ def begin_checkpoints(
         return
     except OSError as error:
         what = f"the checkpoints of trial {parent}" if parent else "an empty checkpoint directory"
-        message = f"the trial cannot begin with {what}: {error}; free what it lacks and run the trial again"
+        message = f"the trial cannot begin with {what}: {error}"
         raise CannotStart(message, reason=START_FAILED) from error
     finally:
         if alarm is not None:

@@ -70,6 +70,8 @@ class Checkpoints:
         place = self.directory_of(trial)
         if place is None:
             return ""
+        for directory in (self._root, place.parent):
+            directory.mkdir(mode=_OWN_MODE, exist_ok=True)
         draft = place.with_name(f".{place.name}{_DRAFT_SUFFIX}")
         for left in (draft, place):
             if os.path.lexists(left):
@@ -77,7 +79,7 @@ class Checkpoints:
         parent_name = parent_of(trial.metadata.labels)
         parent = self._find(place, parent_name) if parent_name else None
         if parent is None:
-            place.mkdir(mode=_OWN_MODE, parents=True)
+            place.mkdir(mode=_OWN_MODE)
         else:
             try:
                 _copy_tree(parent, draft, retarget=(parent, place), is_over=is_over)
@@ -153,7 +155,7 @@ def _copy_tree(
     """Copies directories, files and links as such; what is none of these (a socket, say) is left out."""
     if is_over():
         raise CopyStopped
-    target.mkdir(mode=_OWN_MODE, parents=True)
+    target.mkdir(mode=_OWN_MODE)
     with os.scandir(source) as found:
         entries = list(found)
     for entry in entries:

@@ -62,7 +62,8 @@ def test_a_trial_without_a_parent_begins_with_an_empty_directory_of_its_own(chec
     first, second = begun(checkpoints, trial("a")), begun(checkpoints, trial("b"))
     assert first != second
     assert list(first.iterdir()) == []
-    assert first.stat().st_mode & 0o077 == 0
+    for path in (first, first.parent, first.parent.parent):
+        assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_child_begins_with_a_copy_that_is_its_own(checkpoints: Checkpoints) -> None:
