@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias, cast
 
 from katibpy.api.experiment import Experiment
 from katibpy.api.suggestion import Suggestion
@@ -17,6 +18,8 @@ from katibpy.ports import ResourceStore
 
 _PAGE = 1000
 
+_Seen: TypeAlias = tuple[ActiveTrial, Trial]
+
 
 class ActiveTrials:
     """Trials as their Experiment's planner sees them, worked out once for each version of a Trial.
@@ -26,8 +29,8 @@ class ActiveTrials:
     """
 
     def __init__(self) -> None:
-        # By the identity of Trials, which the table itself keeps from being given to other objects.
-        self._known: dict[str, dict[int, tuple[ActiveTrial, Trial]]] = {}
+        # By the identity of Trials, which the table itself keeps from passing to other objects.
+        self._known: dict[str, dict[int, _Seen]] = {}
 
     def of(self, experiment_uid: str, trials: Sequence[Trial]) -> tuple[ActiveTrial, ...]:
         """The active Trials of an Experiment, in the order given."""
@@ -35,12 +38,14 @@ class ActiveTrials:
             self._known.pop(experiment_uid, None)
             return ()
         known = self._known.get(experiment_uid, {})
-        table = {
-            identity: known.get(identity) or (active_trial(trial), trial)
-            for identity, trial in zip(map(id, trials), trials, strict=True)
-        }
-        self._known[experiment_uid] = table
-        return tuple([active for active, _ in table.values()])
+        found = list(map(known.get, map(id, trials)))
+        if all(found):
+            return tuple([active for active, _ in cast("list[_Seen]", found)])
+        seen = [pair or (active_trial(trial), trial) for pair, trial in zip(found, trials, strict=True)]
+        # Those that ended go now and then, not each time.
+        base = known if len(known) <= 2 * len(trials) else {}
+        self._known[experiment_uid] = base | dict(zip(map(id, trials), seen, strict=True))
+        return tuple([active for active, _ in seen])
 
 
 def active_trial(trial: Trial) -> ActiveTrial:
