@@ -157,8 +157,9 @@ class _Request:
         for place in range(1, len(bracket)):
             if new or is_pending(runs):
                 return sum(sizes[place:])
-            best = ranked(runs, self._problem.space)
-            runs = self._rungs.of(number, place)
+            below, runs = runs, self._rungs.of(number, place)
+            # Of the many brackets of a long search most are over, and need not be ranked again.
+            best = ranked(below, self._problem.space) if len(runs) < sizes[place] else []
             missing = max(min(sizes[place], len(best)) - len(runs), 0)
             new = self._promote(best, runs, Place(number, place, 0), bracket[place].amount, missing)
             if new < missing:
