@@ -73,7 +73,7 @@ def _shared(fields: set[str]) -> set[str]:
 
 def format_time(moment: datetime) -> str:
     """`2026-01-31T12:00:00Z`, as Kubernetes writes times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def _text(value: Any) -> Any:

@@ -7,6 +7,10 @@ from datetime import datetime
 
 from katibpy.api.model import Condition
 
+_WITH_TIMES = Condition(
+    type="", status="", reason="", message="", last_update_time=None, last_transition_time=None
+)
+
 
 def find_condition(conditions: Iterable[Condition], condition_type: str) -> Condition | None:
     """The condition of that type, whatever its status."""
@@ -44,15 +48,24 @@ def set_condition(
     """
     known = find_condition(conditions, condition.type)
     if known is None:
-        stamped = condition.but(last_update_time=now, last_transition_time=now)
-        return (*conditions, stamped)
+        return (*conditions, _stamped(condition, updated=now, changed=now))
     if (known.status, known.reason) == (condition.status, condition.reason):
         if known.message == condition.message:
             return conditions
         reworded = known.but(message=condition.message, last_update_time=now)
         return tuple([reworded if entry is known else entry for entry in conditions])
-    moved = condition.but(
-        last_update_time=now,
-        last_transition_time=known.last_transition_time if known.status == condition.status else now,
-    )
+    changed = known.last_transition_time if known.status == condition.status else now
+    moved = _stamped(condition, updated=now, changed=changed)
     return (*without_conditions(conditions, condition.type), moved)
+
+
+def _stamped(condition: Condition, *, updated: datetime, changed: datetime | None) -> Condition:
+    # Of a condition that has every field: it is copied sooner, and copies share more.
+    return _WITH_TIMES.but(
+        type=condition.type,
+        status=condition.status,
+        reason=condition.reason,
+        message=condition.message,
+        last_update_time=updated,
+        last_transition_time=changed,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 
 from katibpy.api.experiment import Experiment, MetricsCollectorSpec, Objective, TrialTemplate
 from katibpy.api.lineage import checkpoint_path_of
@@ -21,6 +22,7 @@ TRIAL_CREATED = Condition(type="Created", reason="TrialCreated", message="Trial 
 # Copies of these are the fastest way to make a resource, and every part put into one is valid already.
 _ASSIGNMENT = TrialAssignment(name="")
 _TRIAL, _META, _SPEC, _STATUS = Trial(), ObjectMeta(), TrialSpec(), TrialStatus()
+_SUGGESTION_SPEC = SuggestionSpec()
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # no vowels: no accidental words, as Kubernetes does
 
@@ -38,13 +40,20 @@ def trial_name(experiment_name: str, experiment_uid: str, number: int) -> str:
 
 def owner_of(experiment: Experiment) -> OwnerReference:
     """The reference by which Trials and the Suggestion belong to their Experiment."""
-    return OwnerReference(
+    return _owners(experiment.metadata.name, experiment.metadata.uid or "")[0]
+
+
+@lru_cache(maxsize=256)
+def _owners(experiment_name: str, experiment_uid: str) -> tuple[OwnerReference]:
+    # All Trials share it: it is as large as everything else in their metadata.
+    owner = OwnerReference(
         kind="Experiment",
-        name=experiment.metadata.name,
-        uid=experiment.metadata.uid or "",
+        name=experiment_name,
+        uid=experiment_uid,
         controller=True,
         block_owner_deletion=True,
     )
+    return (owner,)
 
 
 def suggestion_of(experiment: Experiment, short: int, *, made: int = 0) -> Suggestion:
@@ -73,7 +82,7 @@ def suggestion_of(experiment: Experiment, short: int, *, made: int = 0) -> Sugge
 def suggestion_spec(experiment: Experiment, requests: int) -> SuggestionSpec:
     """What the Suggestion's spec should be now."""
     spec = experiment.spec
-    base = SuggestionSpec(
+    base = _SUGGESTION_SPEC.but(
         early_stopping=spec.early_stopping, requests=requests, resume_policy=spec.resume_policy
     )
     return base if spec.algorithm is None else base.but(algorithm=spec.algorithm)
@@ -86,7 +95,7 @@ def assignment_of(experiment: Experiment, proposed: Proposed, number: int) -> Tr
         name=proposed.name or trial_name(meta.name, meta.uid or "", number),
         parameter_assignments=proposed.assignments,
         early_stopping_rules=proposed.rules,
-        labels=dict(proposed.labels),
+        labels=dict(proposed.labels) if proposed.labels else _ASSIGNMENT.labels,
     )
 
 
@@ -118,8 +127,7 @@ def trial_of(
             name=assignment.name,
             namespace=meta.namespace,
             labels={**meta.labels, **assignment.labels, EXPERIMENT_LABEL: meta.name},
-            annotations={},
-            owner_references=(owner_of(experiment),),
+            owner_references=_owners(meta.name, meta.uid or ""),
         ),
         spec=_SPEC.but(
             objective=spec.objective or Objective(),

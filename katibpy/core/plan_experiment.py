@@ -43,6 +43,7 @@ _LONGEST_TROUBLE = 500
 
 _CREATED = Condition(type="Created", reason="ExperimentCreated", message="Experiment is created")
 _RUNNING = Condition(type="Running", reason="ExperimentRunning", message="Experiment is running")
+_OPTIMAL = OptimalTrial()
 _RESTARTING = Condition(type="Restarting", reason="ExperimentRestarting", message="Experiment is restarted")
 
 
@@ -116,7 +117,7 @@ def _counted(status: ExperimentStatus, view: ExperimentView) -> ExperimentStatus
         (running if trial.phase is is_running else pending).append(trial.name)
     optimal = None
     if best is not None:
-        optimal = OptimalTrial(
+        optimal = _OPTIMAL.but(
             best_trial_name=best.name, parameter_assignments=best.assignments, observation=best.observation
         )
     return status.but(

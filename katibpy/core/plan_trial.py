@@ -29,6 +29,8 @@ from katibpy.core.runs import RunPhase, RunState
 from katibpy.core.views import TrialView
 
 _RUNNING = Condition(type="Running", reason="TrialRunning", message="Trial is running")
+_METRIC = Metric(name="", min=UNAVAILABLE, max=UNAVAILABLE, latest=UNAVAILABLE)
+_OBSERVATION = Observation(metrics=())
 _ALIVE = (RunPhase.WAITING, RunPhase.RUNNING)
 
 
@@ -165,10 +167,10 @@ def _observation(view: TrialView) -> Observation | None:
     for name in (objective.objective_metric_name, *objective.additional_metric_names):
         found = view.metrics.get(name)
         if found is None:
-            metrics.append(Metric(name=name, min=UNAVAILABLE, max=UNAVAILABLE, latest=UNAVAILABLE))
+            metrics.append(_METRIC.but(name=name))
         else:
-            metrics.append(Metric(name=name, min=found.min, max=found.max, latest=found.latest))
-    return Observation(metrics=tuple(metrics))
+            metrics.append(_METRIC.but(name=name, min=found.min, max=found.max, latest=found.latest))
+    return _OBSERVATION.but(metrics=tuple(metrics))
 
 
 def _has_objective(view: TrialView) -> bool:
@@ -196,7 +198,7 @@ def _last_output(view: TrialView) -> str:
 
 
 def _with(view: TrialView, status: TrialStatus, kind: str, reason: str, message: str) -> TrialStatus:
-    return _set(view, status, Condition(type=kind, reason=reason, message=message))
+    return _set(view, status, _RUNNING.but(type=kind, reason=reason, message=message))
 
 
 def _set(view: TrialView, status: TrialStatus, condition: Condition) -> TrialStatus:
