@@ -51,6 +51,12 @@ class State:
         directory = self._directory_of(trial)
         return replica_log(directory, replica) if replica else directory / OUTPUT_NAME
 
+    def checkpoint_path(self, trial: Trial) -> Path:
+        """Where the trial's checkpoints go, if it is to leave any; they are there once it has started."""
+        from katibpy.runners.checkpoints import checkpoint_directory
+
+        return checkpoint_directory(trial, self.path / CHECKPOINTS_NAME)
+
     def removed_by(self, trial: Trial) -> KeepTrials | None:
         """The policy by which files of ended trials of the Experiment were removed, None when none were."""
         from katibpy.app.housekeeping import removed_by

@@ -52,7 +52,8 @@ def _described(state: State, resource: Resource) -> str:
         failed = [trial for trial in trials if trial is not None]
         return describe_experiment(resource, active=active, failed=failed, width=width)
     if isinstance(resource, Trial):
-        return describe_trial(resource, output=_output(state, resource), width=width)
+        output, checkpoints = _output(state, resource), _checkpoints(state, resource)
+        return describe_trial(resource, output=output, checkpoints=checkpoints, width=width)
     if isinstance(resource, Suggestion):
         return describe_suggestion(resource, width=width)
     raise TypeError(f"no description of {type(resource).__name__}")
@@ -65,3 +66,13 @@ def _output(state: State, trial: Trial) -> str:
         return str(path)
     policy = state.removed_by(trial)
     return "none on this machine" if policy is None else f"removed (--keep-trials {policy.value})"
+
+
+def _checkpoints(state: State, trial: Trial) -> str:
+    """The directory with a trial's checkpoints; "" when it has none."""
+    if not trial.spec.checkpoint_path:
+        return ""
+    path = state.checkpoint_path(trial)
+    if path.exists() or trial_phase(trial.status.conditions).is_active:
+        return str(path)
+    return "removed with other files (--keep-trials), or not on this machine"

@@ -91,8 +91,8 @@ def describe_experiment(
     return str(page)
 
 
-def describe_trial(trial: Trial, *, output: str, width: int | None = None) -> str:
-    """A Trial in full; `output` tells where its output is."""
+def describe_trial(trial: Trial, *, output: str, checkpoints: str = "", width: int | None = None) -> str:
+    """A Trial in full; `output` and `checkpoints` tell where those are."""
     page = Page(width=width)
     spec, status = trial.spec, trial.status
     write_metadata(page, trial.metadata)
@@ -104,6 +104,8 @@ def describe_trial(trial: Trial, *, output: str, width: int | None = None) -> st
     page.field("Ended", local_time(status.completion_time))
     page.field("Duration", between(status.start_time, status.completion_time))
     page.field("Output", output)
+    if checkpoints:
+        page.field("Checkpoints", checkpoints)
     page.section("Parameters")
     for item in spec.parameter_assignments:
         page.field(item.name, item.value)

@@ -37,6 +37,17 @@ def file_name_of(trial: Trial) -> str:
     return f"{quote(trial.metadata.name, safe='')}-{digest}"
 
 
+def checkpoint_directory(trial: Trial, root: Path) -> Path:
+    """Where the checkpoint directory of a trial is below a root, or would be."""
+    owners = trial.metadata.owner_references
+    uid = next((owner.uid for owner in owners if owner.kind == "Experiment"), "")
+    return _experiment_directory(root, uid) / file_name_of(trial)
+
+
+def _experiment_directory(root: Path, uid: str) -> Path:
+    return root / (quote(uid, safe="").replace(".", "%2E") or "none")
+
+
 class Checkpoints:
     """The checkpoint directories below one root. Holds no state: whoever asks looks at the disk."""
 
@@ -48,7 +59,7 @@ class Checkpoints:
 
     def directory_of(self, trial: Trial) -> Path | None:
         """Where the trial has its checkpoints; None when it is to have none."""
-        return self._place_of(trial) if trial.spec.checkpoint_path else None
+        return checkpoint_directory(trial, self._root) if trial.spec.checkpoint_path else None
 
     def begin(self, trial: Trial, *, is_over: Callable[[], bool]) -> str:
         """Makes the directory as the trial is to find it when it starts anew.
@@ -93,7 +104,7 @@ class Checkpoints:
 
     def discard(self, trial: Trial) -> bool:
         """Removes a trial's directory; False when it had none."""
-        place = self._place_of(trial)
+        place = checkpoint_directory(trial, self._root)
         if not place.is_dir() or not self._graveyard.bury(place, into=self._root):
             return False
         with contextlib.suppress(OSError):  # others of the Experiment have theirs there
@@ -103,18 +114,12 @@ class Checkpoints:
     def names_of(self, experiment_uid: str) -> tuple[str, ...]:
         """File names of the trials of an Experiment that have a directory."""
         try:
-            found = sorted(entry.name for entry in os.scandir(self._experiment(experiment_uid)))
+            found = sorted(
+                entry.name for entry in os.scandir(_experiment_directory(self._root, experiment_uid))
+            )
         except OSError:
             return ()
         return tuple(name for name in found if not name.startswith("."))
-
-    def _place_of(self, trial: Trial) -> Path:
-        owners = trial.metadata.owner_references
-        uid = next((owner.uid for owner in owners if owner.kind == "Experiment"), "")
-        return self._experiment(uid) / file_name_of(trial)
-
-    def _experiment(self, uid: str) -> Path:
-        return self._root / (quote(uid, safe="").replace(".", "%2E") or "none")
 
     def _find(self, place: Path, name: str) -> Path | None:
         """The directory of another trial of the Experiment; of namesakes the last that was written to."""

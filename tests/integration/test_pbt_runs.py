@@ -171,6 +171,9 @@ def test_children_train_on_from_what_their_parents_left(undisturbed: tuple[Bench
     copied = [trial for trial in trials[MEMBERS:] if names.index(parent_of(trial)) % MEMBERS != 0]
     assert copied
     assert {len(name) for name in names} == {len("schedule-") + 8}
+    described = bench.katib("describe", "trial", names[0]).stdout
+    (line,) = [line for line in described.splitlines() if line.startswith("Checkpoints:")]
+    assert (Path(line.split()[1]) / "model.json").exists()
     longest = max(len(bench.model(name)["trained"]) for name in names)
     assert longest == TRIALS // MEMBERS
     first = min(float(metric(trial["status"], "loss")["latest"]) for trial in trials[:MEMBERS])
@@ -238,5 +241,9 @@ def test_only_the_bests_checkpoints_stay_when_that_is_wanted(tmp_path: Path) -> 
     assert ended.code == 0, ended
     best = json.loads(ended.stdout)["status"]["currentOptimalTrial"]["bestTrialName"]
     assert bench.kept() == {best}
-    generations = [int(trial["metadata"]["labels"][GENERATION]) for trial in bench.katib.trials("default")]
+    trials = bench.katib.trials("default")
+    other = next(trial["metadata"]["name"] for trial in trials if trial["metadata"]["name"] != best)
+    described = bench.katib("describe", "trial", other).stdout
+    assert "removed with other files (--keep-trials)" in described
+    generations = [int(trial["metadata"]["labels"][GENERATION]) for trial in trials]
     assert sorted(generations) == [0] * MEMBERS + [1] * 2
