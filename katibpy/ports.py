@@ -247,7 +247,10 @@ class TrialRunner(Protocol):
         ...
 
     def start(self, trial: Trial) -> None:
-        """Starts the run unless it was started; returns at once. What goes wrong shows in `observe`."""
+        """Starts the run unless it was started; returns at once. What goes wrong shows in `observe`.
+
+        It has a checkpoint directory as `spec.checkpoint_path` and `katibpy.api.lineage` say.
+        """
         ...
 
     def stop(self, trial: Trial) -> None:
