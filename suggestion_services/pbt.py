@@ -37,7 +37,10 @@ class PbtSettings:
         REQUIRED, minimum=0, maximum=1, help="share of each generation that is replaced by copies of its best"
     )
     resample_probability: float | None = setting(
-        None, minimum=0, maximum=1, help="chance that a copied value is drawn anew; else it is times 0.8 or 1.2"
+        None,
+        minimum=0,
+        maximum=1,
+        help="chance that a copied value is drawn anew; else it is times 0.8 or 1.2",
     )
     random_state: int | None = setting(None, minimum=0, help="seed; the Experiment's own when not given")
 
