@@ -66,7 +66,6 @@ class Asha(Algorithm):
     summary = "short trials, of which the best go on at once; for many workers and training that goes on"
     Settings = AshaSettings
     learns = True
-    repeats = True
     example_settings = {"resource_name": EXAMPLE_RESOURCE.name}  # noqa: RUF012 - never written to
     example_parameters = (EXAMPLE_RESOURCE,)
 

@@ -34,13 +34,8 @@ def hyperband_brackets(
 ) -> tuple[Bracket, ...]:
     """The brackets of one round, the most exploring first.
 
-    With R the largest and r the smallest amount there are s_max + 1 brackets, s_max = floor(log_eta(R / r)).
-    Bracket s = s_max ... 0 begins with n = ceil((s_max + 1) / (s + 1) * eta**s) configurations; its rung
-    i = 0 ... s runs floor(n / eta**i) of them with the amount R / eta**(s - i). With R = 9, r = 1 and
-    eta = 3: 9, 3, 1 trials with 1, 3, 9; 5, 1 with 3, 9; and 3 with 9.
-
-    Each amount becomes the nearest that the parameter has. A rung that would thereby repeat the amount of the
-    one before falls away: its trials would be run twice.
+    Sizes and amounts are those that `Hyperband` tells its users. All arithmetic of sizes is exact: a rounding
+    error in a power of eta would add or drop a configuration.
     """
     most, base = times_larger(smallest, largest, eta=eta), Fraction(eta)
     brackets = []

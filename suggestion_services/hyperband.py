@@ -52,7 +52,11 @@ class Hyperband(Algorithm):
 
     A bracket starts many random configurations with little of the resource, and gives eta times as much to
     the best 1/eta of them, again and again, until the last have all of it; each bracket of a round
-    starts fewer configurations with more. `hyperband_brackets` says how many and how much.
+    starts fewer configurations with more. With R the most and r the least that a trial gets, bracket
+    s = s_max ... 0, where s_max = floor(log_eta(R / r)), starts n = ceil((s_max + 1) / (s + 1) * eta**s) and
+    runs floor(n / eta**i) with R / eta**(s - i) in rung i = 0 ... s. With R = 9, r = 1 and eta = 3 that is
+    9, 3, 1 trials with 1, 3, 9; 5, 1 with 3, 9; and 3 with 9. Each amount becomes the nearest that the
+    parameter has; a rung that would thereby repeat the one before falls away.
 
     A rung is decided when all its trials have ended. Failed and killed ones, and losses that are missing, NaN
     or infinite, count as the worst and are never promoted. While a bracket waits, the next ones
@@ -69,7 +73,6 @@ class Hyperband(Algorithm):
     summary = "many short trials, and long ones for the best; for training that shows early what is good"
     Settings: ClassVar[type[Any]] = HyperbandSettings
     learns = True
-    repeats = True
     example_settings = {"resource_name": EXAMPLE_RESOURCE.name}  # noqa: RUF012 - never written to
     example_parameters = (EXAMPLE_RESOURCE,)
 

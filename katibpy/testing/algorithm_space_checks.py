@@ -87,6 +87,8 @@ def pending_trials_are_not_proposed_again(subject: Subject) -> None:
 def goes_through_a_finite_space_once(subject: Subject) -> None:
     """Every assignment of a finite space is proposed exactly once; with the last, the search is over."""
     _refuse_if_it_repeats(subject)
+    if subject.parameters:
+        raise NotApplicableError("most assignments get no more than a part of its resource")
     for parameters, posed in taken_of(subject, (FINITE, FINITE_UNEVEN, FINITE[:1])):
         for batch in (1, 7):
             _must_go_through_once(subject, posed, parameters, batch)
