@@ -56,10 +56,15 @@ def sizes_from(bracket: Bracket, started: int) -> list[int]:
     return [max(min(rung.size, rung.size * started // first), 1) for rung in bracket]
 
 
-def describe(brackets: tuple[Bracket, ...], resource: Resource) -> str:
-    """The brackets in words."""
+def describe(brackets: tuple[Bracket, ...], resource: Resource, *, limit: int | None) -> str:
+    """The brackets in words, and a warning where so few trials are allowed that none will be promoted."""
     texts = [
         " -> ".join(f"{rung.size} at {resource.dimension.format(rung.amount)}" for rung in bracket)
         for bracket in brackets
     ]
-    return f"trials by {resource.name}: {'; '.join(texts)}"
+    plan = f"trials by {resource.name}: {'; '.join(texts)}"
+    if limit is None or len(brackets[0]) < 2 or brackets[0][0].size < limit:
+        return plan
+    return (
+        f"{plan}. None will be promoted: maxTrialCount ({limit}) ends the first rung; raise it, r_min or eta"
+    )

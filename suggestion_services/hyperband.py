@@ -102,7 +102,8 @@ class Hyperband(Algorithm):
         brackets = hyperband_brackets(resource, smallest=smallest, largest=largest, eta=settings.eta)
         configurations = self.configurations(problem, history, resource)
         request = _Request(problem, history, resource, brackets, configurations, count)
-        return Reply(tuple(request.proposals), exhausted=request.is_over, note=describe(brackets, resource))
+        note = describe(brackets, resource, limit=problem.max_trial_count)
+        return Reply(tuple(request.proposals), exhausted=request.is_over, note=note)
 
 
 class _Request:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from katibpy.algo.history import Entry, Outcome
-from katibpy.algo.session import check
+from katibpy.algo.history import Entry, History, Outcome
+from katibpy.algo.session import ask, check
 from katibpy.api.experiment import ParameterSpec, ParameterType
 from katibpy.api.lineage import CHECKPOINT_FROM_LABEL
 from katibpy.errors import InvalidSettings
@@ -119,6 +119,14 @@ def test_katibs_example_runs_its_two_trials() -> None:
     posed = problem(RATE, OPTIMIZER, epochs(min="1", max="1"), eta=2, r_l=2, limit=2)
     played = Played(posed, parallel=2).run(Hyperband)
     assert played.counts() == {0: [(2, 1)]}
+
+
+def test_it_says_what_is_planned_and_when_the_trial_limit_leaves_no_promotion() -> None:
+    plan = "trials by epochs: 9 at 1 -> 3 at 3 -> 1 at 9; 5 at 3 -> 1 at 9; 3 at 9"
+    for limit, is_warned in ((None, False), (10, False), (9, True), (4, True)):
+        note = ask(Hyperband(), problem(eta=3, limit=limit), History(), count=1).note
+        assert note.startswith(plan)
+        assert ("None will be promoted" in note) == is_warned
 
 
 def test_when_all_trials_fail_every_bracket_ends_with_its_first_rung() -> None:
