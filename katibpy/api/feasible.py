@@ -1,7 +1,8 @@
 """Whether a text is a value of a parameter, as far as every algorithm must keep to it.
 
 Algorithms of others are held to bounds, kinds and lists, not to steps, which many algorithms for Katib take
-as a hint. What is meant is written as the user would write it, since a training may read `3` and not `3.0`.
+as a hint. What is meant is written as katibpy's own algorithms write it: equal values have equal texts, and a
+training may read `3` and not `3.0`.
 """
 
 from __future__ import annotations
@@ -44,8 +45,7 @@ def feasible_text(parameter: ParameterSpec, text: str) -> str:
                 raise ValueError(f"must be a whole number, got {text!r}")
             return str(int(number))
         case ParameterType.DOUBLE.value:
-            _inside(space, text)
-            return text.strip()
+            return repr(float(_inside(space, text)))
     return text
 
 

@@ -74,7 +74,7 @@ class AlgorithmSource:
     @property
     def origin(self) -> str:
         """Where it comes from, in a few words."""
-        return self.address or self.image or self.command[0]
+        return self.address or self.image or " ".join((*self.command, *self.args))
 
 
 def sources_of(value: Any, path: str, base: Path) -> dict[str, AlgorithmSource]:

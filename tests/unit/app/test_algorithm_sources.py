@@ -80,7 +80,7 @@ def test_an_address_a_command_and_an_image_are_read(tmp_path: Path) -> None:
     )
     assert [found[name].origin for name in found] == [
         "127.0.0.1:7000",
-        "node",
+        "node server.js --port=$(KATIB_ALGORITHM_PORT)",
         "docker.io/kubeflowkatib/suggestion-skopt:v0.19.0",
     ]
 
