@@ -29,7 +29,7 @@ class Surrogate(Protocol):
     """A fitted model."""
 
     def given(self, pending: Array) -> Surrogate:
-        """The same with results pending at some points."""
+        """The same with results pending at more points."""
         ...
 
     def predict(self, rows: Array) -> tuple[Array, Array]:

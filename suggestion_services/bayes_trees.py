@@ -60,13 +60,16 @@ class TreeModel:
     pending: Array | None = None
 
     def given(self, pending: Array) -> TreeModel:
-        """The same with results pending at some points.
+        """The same with results pending at more points.
 
         Trees know no distance, so a fantasised result would move nothing but one leaf. Instead the
         deviation vanishes at a pending point and comes back with the distance, as that of a Gaussian
         process would, and the mean stays.
         """
-        return TreeModel(self.mean_and_deviation, pending if len(pending) else None)
+        if not len(pending):
+            return self
+        known = pending if self.pending is None else np.vstack((self.pending, pending))
+        return TreeModel(self.mean_and_deviation, known)
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
         """Mean and standard deviation at some points."""

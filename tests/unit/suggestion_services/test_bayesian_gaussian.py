@@ -111,6 +111,8 @@ def test_pending_points_take_away_uncertainty_and_leave_the_mean() -> None:
     np.testing.assert_allclose(after_mean, mean)
     assert (after_deviation <= deviation + 1e-9).all()
     assert (after_deviation[:3] < 2e-3 * np.sqrt(process.kernel.amplitude) * process.scale).all()
+    one_by_one = process.given(pending[:1]).given(pending[1:])
+    np.testing.assert_allclose(one_by_one.predict(asked)[1], after_deviation, rtol=1e-3, atol=1e-6)
     every = np.vstack((points, pending[:2]))
     noise = np.diag([process.kernel.noise] * 20 + [1e-6 * process.kernel.amplitude] * 2)
     cross = process.kernel.between(asked, every)
