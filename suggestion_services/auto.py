@@ -31,7 +31,7 @@ class Auto(Algorithm):
     also when the number of trials is changed later. What was picked and why stands in the Suggestion's
     status. Spaces that will be tried out whole get `sobol`; up to some hundred trials `gp`, or
     `bayesianoptimization` where PyTorch is not installed; more trials `cmaes` when all parameters are
-    numbers, else `tpe`. Writing the picked name instead changes nothing in what is proposed.
+    numbers, else `tpe`. It has no settings to pass on: who wants some names the algorithm.
     """
 
     name = "auto"

@@ -69,10 +69,10 @@ def _choice(problem: Problem) -> Choice:
     is_slow = budget is not None and budget > _MOST_FOR_PROCESS
     if not is_slow and len(varying) <= _MOST_PARAMETERS and problem.parallel_trial_count <= _MOST_AT_ONCE:
         if _has_torch():
-            return Choice("gp", f"{about}: a Gaussian process needs the fewest")
+            return Choice("gp", f"{about}: a Gaussian process needs the fewest trials")
         return Choice(
             "bayesianoptimization",
-            f"{about}: a Gaussian process needs the fewest; gp finds better ones yet, "
+            f"{about}: a Gaussian process needs the fewest trials; gp finds better ones yet, "
             "run: pip install 'katibpy[gp]'",
         )
     is_numeric = all(isinstance(each, DoubleDimension | IntDimension) for each in varying)

@@ -52,9 +52,10 @@ class Gp(Algorithm):
     A Matern kernel with one length scale for each parameter, Hamming distance between choices and a
     fitted noise level; the proposal maximises the logarithm of expected improvement (Ament et al., 2023).
     Pending trials, and the earlier proposals of a batch, are averaged over (Wilson et al., 2018). It starts
-    with the centre and Sobol points. The model sees losses in a form in which the bad ones weigh little;
-    failed trials count as the worst. After `n_results` trials it keeps the best and the newest, so a request
-    takes as long with 10,000 trials as with 200. No assignment is proposed twice.
+    with the centre and Sobol points. By turns the model sees the losses as they are, and with the worse half
+    compressed; failed trials count as the worst. Where hardly any improvement is to be expected it looks
+    away from what is known. After `n_results` trials it keeps the best and the newest, so a request takes
+    as long with 10,000 trials as with 200. No assignment is proposed twice.
     """
 
     name = "gp"

@@ -56,4 +56,8 @@ class FitCache:
 
 
 def _are_equal(one: Results, other: Results) -> bool:
-    return one.losses.tobytes() == other.losses.tobytes() and one.assignments == other.assignments
+    return (
+        one.total == other.total
+        and one.losses.tobytes() == other.losses.tobytes()
+        and one.assignments == other.assignments
+    )

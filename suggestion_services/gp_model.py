@@ -8,6 +8,7 @@ results alone.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,12 @@ _FANTASIES = 128
 _CLIMB_TOLERANCE = 1e-4
 _INCUMBENTS = 5
 _STEPS = (0.02, 0.1)
+_LEAST_GAIN = math.log(3e-3)
+_LITTLE_NOISE = 1e-2
+_SAME_PLACE = 5e-3
+_APART = 0.03
+_CONFIDENCE = 2.0
+_FAR = 1e6
 _MOST_LEVELS = 16
 _SEEDS = 1 << 30
 
@@ -121,18 +128,12 @@ class Model:
         """Fits the hyperparameters that are most probable given the results and Optuna's priors."""
         self.cube = cube
         self._rows = cube.rows(results.assignments)
-        self._scores = scores(results.losses)
+        # By turns: each form hides from the model what the other one shows, and neither is always better.
+        self._scores = scores(results.losses, is_compressed=bool(results.total % 2))
+        self._turn = results.total
         self.size = len(self._scores) ** 2
-        kernel = fit_kernel(self._rows, self._scores, cube.is_categorical)
-        self._process = gp.GPRegressor(
-            is_categorical=torch.from_numpy(cube.is_categorical),
-            X_train=torch.from_numpy(self._rows),
-            y_train=torch.from_numpy(self._scores),
-            inverse_squared_lengthscales=torch.from_numpy(kernel.inverse_squares),
-            kernel_scale=torch.tensor(kernel.scale, dtype=torch.float64),
-            noise_var=torch.tensor(kernel.noise, dtype=torch.float64),
-        )
-        self._process._cache_matrix()
+        self._kernel = fit_kernel(self._rows, self._scores, cube.is_categorical)
+        self._process = self._regressor(torch.from_numpy(self._rows), torch.from_numpy(self._scores))
         with torch.no_grad():
             self._means = self._process.posterior(torch.from_numpy(self._rows))[0].numpy()
 
@@ -162,10 +163,15 @@ class Model:
         )
         values = acquisition.eval_acqf_no_grad(rows)
         order = np.argsort(-values, kind="stable")
+        best = rows[order[:1]]
         if climbs:
             starts = np.vstack((rows[order[:climbs]], incumbents[:1]))
             found, heights = optim_mixed.local_search_mixed_batched(acquisition, starts, tol=_CLIMB_TOLERANCE)
-            for row in found[np.argsort(-heights, kind="stable")]:
+            best = found[np.argsort(-heights, kind="stable")]
+        if self._is_spent(best[:1]):
+            order = np.argsort(-self._promise(rows, candidates, pending), kind="stable")
+        else:
+            for row in best:
                 yield self.cube.assignment(row)
         for place in order:
             yield self.cube.assignment(rows[place])
@@ -179,6 +185,59 @@ class Model:
         """The given assignments by what is to be expected of them, the best first."""
         values = self._acquisition(pending, rng).eval_acqf_no_grad(self.cube.rows(assignments))
         return (assignments[place] for place in np.argsort(-values, kind="stable"))
+
+    def _is_spent(self, row: Array) -> bool:
+        """Whether hardly any improvement is to be expected at the best point, or none that is not known.
+
+        A model that is too sure of itself would try the same place again and again.
+        """
+        acquisition = _LogEi(self._process, self.cube.optuna, float(self._means.max()))
+        if float(acquisition.eval_acqf_no_grad(row)[0]) < _LEAST_GAIN:
+            return True
+        return self._kernel.noise < _LITTLE_NOISE and bool(self._apart(row, self._rows)[0] < _SAME_PLACE)
+
+    def _promise(self, rows: Array, spread: int, pending: Sequence[Mapping[str, Value]]) -> Array:
+        """Upper confidence bounds (Srinivas et al., 2010) away from what is known, sure of what is pending.
+
+        By turns they look everywhere, and only around the incumbents: the rows after the first `spread`.
+        """
+        known, process = self._rows, self._process
+        if pending:
+            known = np.vstack((known, self.cube.rows(pending)))
+            more = torch.from_numpy(known[len(self._rows) :])
+            process = self._regressor(
+                torch.from_numpy(known),
+                torch.cat((torch.from_numpy(self._scores), process.posterior(more)[0])),
+            )
+        with torch.no_grad():
+            mean, variance = process.posterior(torch.from_numpy(rows))
+        bounds: Array = (mean + _CONFIDENCE * variance.sqrt()).numpy()
+        bounds[self._apart(rows, known) < _APART] -= _FAR
+        if (self._turn // 2 + len(pending)) % 2:
+            bounds[:spread] -= 2.0 * _FAR
+        return bounds
+
+    def _apart(self, rows: Array, known: Array) -> Array:
+        """The largest difference in any column to the nearest of the known points."""
+        largest = np.zeros((len(rows), len(known)))
+        for place in range(self.cube.width):
+            # Column by column: all at once may be a gigabyte.
+            np.maximum(largest, np.abs(rows[:, place, None] - known[None, :, place]), out=largest)
+        nearest: Array = largest.min(axis=1)
+        return nearest
+
+    def _regressor(self, rows: torch.Tensor, targets: torch.Tensor) -> gp.GPRegressor:
+        kernel = self._kernel
+        process = gp.GPRegressor(
+            is_categorical=torch.from_numpy(self.cube.is_categorical),
+            X_train=rows,
+            y_train=targets,
+            inverse_squared_lengthscales=torch.from_numpy(kernel.inverse_squares),
+            kernel_scale=torch.tensor(kernel.scale, dtype=torch.float64),
+            noise_var=torch.tensor(kernel.noise, dtype=torch.float64),
+        )
+        process._cache_matrix()
+        return process
 
     def _acquisition(
         self, pending: Sequence[Mapping[str, Value]], rng: np.random.Generator

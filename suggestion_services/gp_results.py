@@ -25,11 +25,13 @@ class Results:
         assignments: of the trials that ended, in creation order.
         losses: of the same; NaN for what failed or gave no finite loss.
         pending: assignments whose result may still come.
+        total: how many trials ended, also when fewer are kept.
     """
 
     assignments: tuple[Mapping[str, Value], ...]
     losses: Array
     pending: tuple[Mapping[str, Value], ...]
+    total: int
 
     @classmethod
     def of(cls, space: Space, history: History) -> Results:
@@ -44,7 +46,7 @@ class Results:
             else:
                 ended.append(entry)
         losses = np.array([_loss(entry) for entry in ended], dtype=np.float64)
-        return cls(tuple(entry.assignment for entry in ended), losses, tuple(pending))
+        return cls(tuple(entry.assignment for entry in ended), losses, tuple(pending), len(ended))
 
     @property
     def has_usable(self) -> bool:
@@ -59,32 +61,32 @@ class Results:
         best = ranked[: most // 2]
         newest = np.sort(ranked[most // 2 :])[-(most - most // 2) :]
         kept = np.sort(np.concatenate((best, newest)))
-        return Results(tuple(self.assignments[place] for place in kept), self.losses[kept], self.pending)
+        assignments = tuple(self.assignments[place] for place in kept)
+        return Results(assignments, self.losses[kept], self.pending, self.total)
 
 
-def scores(losses: Array) -> Array:
+def scores(losses: Array, *, is_compressed: bool) -> Array:
     """Losses as scores to be maximised, with mean 0 and variance 1.
 
-    What is worse than the median is compressed logarithmically: a model that has to explain how bad the bad
-    are cannot tell the good apart. What failed scores as the worst that was seen.
+    What failed scores as the worst that was seen. Compressed, what is worse than the median counts
+    logarithmically: a model that has to explain how bad the bad are cannot tell the good apart.
 
     Args:
         losses: NaN for what failed; at least one is finite.
+        is_compressed: whether the worse half is compressed.
     """
     is_known = np.isfinite(losses)
     # Losses near the largest double would overflow in differences.
     known = np.clip(losses[is_known], -1e150, 1e150)
     median, best = float(np.median(known)), float(known.min())
-    unit = median - best
-    tamed = np.full(len(losses), -math.inf)
-    if unit > 0.0:
-        away = (known - median) / unit
-        tamed[is_known] = -np.where(away > 0.0, np.log1p(np.maximum(away, 0.0)), away)
-    else:
-        tamed[is_known] = 0.0 - (known > median)
-    tamed = np.maximum(tamed, tamed[is_known].min())
-    spread = float(tamed.std())
-    return (tamed - tamed.mean()) / spread if spread > 0.0 else np.zeros(len(losses))
+    unit = median - best or float(known.max()) - best or 1.0
+    away = (known - median) / unit
+    if is_compressed:
+        away = np.where(away > 0.0, np.log1p(np.maximum(away, 0.0)), away)
+    found = np.full(len(losses), -float(away.max()))
+    found[is_known] = -away
+    spread = float(found.std())
+    return (found - found.mean()) / spread if spread > 0.0 else np.zeros(len(losses))
 
 
 def _loss(entry: Entry) -> float:

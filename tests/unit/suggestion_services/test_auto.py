@@ -77,7 +77,7 @@ def test_what_was_picked_and_why_is_said_with_every_reply() -> None:
     notes = [trials.ask(Auto()).note]
     trials.propose(Auto())
     notes.append(trials.ask(Auto()).note)
-    assert notes == ["gp: 5 parameters and 40 trials: a Gaussian process needs the fewest"] * 2
+    assert notes == ["gp: 5 parameters and 40 trials: a Gaussian process needs the fewest trials"] * 2
 
 
 def test_the_picked_one_stays_when_the_number_of_trials_is_raised() -> None:

@@ -63,7 +63,7 @@ def _entry(number: int, x: float, loss: float | None, outcome: Outcome = Outcome
 def _random_results(posed: Problem, count: int) -> Results:
     points = np.random.default_rng(1).random((count, len(posed.space) + 1))
     assignments = tuple(posed.space.from_unit_cube(point[1:].tolist()) for point in points)
-    return Results(assignments, points[:, 0], ())
+    return Results(assignments, points[:, 0], (), count)
 
 
 def _proposed(posed: Problem, entries: Sequence[Entry], count: int = 1) -> list[float]:
@@ -110,9 +110,11 @@ def test_the_density_of_hyperparameters_is_optunas() -> None:
     assert differences == pytest.approx([differences[0]] * 4)
 
 
-def test_scores_keep_the_order_and_failures_are_as_bad_as_the_worst() -> None:
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_scores_keep_the_order_and_failures_are_as_bad_as_the_worst(is_compressed: bool) -> None:
     losses = np.array([3.0, np.nan, 0.1, 1e9, 0.2, 1.0])
-    found = scores(losses)
+    found = scores(losses, is_compressed=is_compressed)
+    assert (found[2] - found[0] > 0.1) == is_compressed
     assert np.argsort(-found, kind="stable").tolist()[:4] == [2, 4, 5, 0]
     assert found[1] == found[3] == found.min()
     assert (found.mean(), found.std()) == (pytest.approx(0.0), pytest.approx(1.0))
@@ -120,13 +122,14 @@ def test_scores_keep_the_order_and_failures_are_as_bad_as_the_worst() -> None:
 
 @pytest.mark.parametrize("losses", [[2.0, 2.0, 2.0], [1e308, -1e308, np.nan], [0.0, 0.0, 5.0]])
 def test_scores_are_finite_whatever_the_losses(losses: list[float]) -> None:
-    assert np.isfinite(scores(np.array(losses))).all()
+    for is_compressed in (False, True):
+        assert np.isfinite(scores(np.array(losses), is_compressed=is_compressed)).all()
 
 
 def test_of_many_results_the_best_half_and_the_newest_are_kept() -> None:
     losses = np.arange(100.0)
     losses[3] = np.nan
-    results = Results(tuple({"x": value} for value in losses), losses, ())
+    results = Results(tuple({"x": value} for value in losses), losses, (), 100)
     kept = results.telling(20)
     assert kept.losses.tolist() == [*(n for n in range(11) if n != 3), *range(90, 100)]
     assert [each["x"] for each in kept.assignments] == kept.losses.tolist()
@@ -168,6 +171,17 @@ def test_pending_trials_and_earlier_ones_of_a_batch_push_proposals_apart() -> No
     assert statistics.pstdev(batch) > 0.05
 
 
+def test_a_place_that_is_known_is_not_tried_again() -> None:
+    posed = problem(unit_square())
+    points = [*np.random.default_rng(3).random((16, 2)), *([0.4 + n * 1e-3, 0.6] for n in range(-2, 3))]
+    losses = np.array([(x - 0.4) ** 2 + (y - 0.6) ** 2 for x, y in points])
+    results = Results(tuple({"x": float(x), "y": float(y)} for x, y in points), losses, (), len(points))
+    model = Model(Cube(posed.space), results)
+    first = next(model.ranked((), np.random.default_rng(1), candidates=256, climbs=2))
+    apart = np.abs(np.array(points) - np.array([first["x"], first["y"]], dtype=float)).max(axis=1)
+    assert apart.min() > 0.02
+
+
 def test_a_request_is_dropped_when_nobody_waits() -> None:
     class Gone:
         def is_cancelled(self) -> bool:
@@ -184,7 +198,7 @@ def test_a_fit_is_kept_until_results_change_and_only_so_many_are() -> None:
     cache = FitCache(capacity=2 * 30**2)
     model = cache.model(first, results)
     assert cache.model(first, results) is model
-    assert cache.model(first, Results(results.assignments, results.losses + 1.0, ())) is not model
+    assert cache.model(first, Results(results.assignments, results.losses + 1.0, (), 30)) is not model
     cache.model(second, results)
     again = cache.model(first, results)
     assert again is not model
