@@ -13,7 +13,7 @@ PROTO = katibpy/pb/v1beta1/api.proto
 
 DEMO = examples/digits-random/experiment.yaml
 
-.PHONY: help venv demo test check bench soak proto crds clean
+.PHONY: help venv demo test check bench soak proto crds docs clean
 
 help:
 	@echo "make demo    tune a real model and print its best parameters"
@@ -23,6 +23,7 @@ help:
 	@echo "make soak    the long kill loops and outages"
 	@echo "make proto   regenerate katibpy/pb from proto/"
 	@echo "make crds    regenerate deploy/crds from katibpy/api"
+	@echo "make docs    regenerate docs/algorithms.md from the algorithms"
 	@echo "make clean   remove what the tools left behind, .venv included"
 
 venv: $(STAMP)
@@ -82,6 +83,9 @@ proto: $(PROTO_STAMP)
 
 crds: $(STAMP)
 	$(BIN)/python deploy/generate_crds.py
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate_algorithms.py
 
 clean:
 	rm -rf $(VENV) $(PROTO_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
