@@ -59,6 +59,10 @@ def run(words):
     for entry in options.get("--env", []):
         key, equals, text = entry.partition("=")
         environment[key] = text if equals else os.environ[key]
+    for published in options.get("--publish", []):
+        # There is no network of its own, so whoever would listen at the inner port listens at the outer one.
+        address, _, own = published.rpartition(":")
+        command = [address.rpartition(":")[2] if word == own else word for word in command]
     moves = []
     for mount in options.get("--mount", []):
         parts = dict(part.partition("=")[::2] for part in mount.split(","))

@@ -1,8 +1,9 @@
 """A program that serves an algorithm as Katib's users write it, and misbehaves as its Experiment is called.
 
-    python plug_in_server.py PORT
+    python plug_in_server.py PORT [HOST]
 
-It behaves while there is no file `bad` in its directory, and towards Experiments of other names.
+It behaves while there is no file `bad` in its directory, and towards Experiments of other names. It notes its
+requests in the file that NOTES names, if any.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ def misbehave(request: pb.GetSuggestionsRequest, context: grpc.ServicerContext) 
 
 
 def suggest(request: pb.GetSuggestionsRequest, context: grpc.ServicerContext) -> bytes:
-    with Path("seen").open("a") as seen:
-        seen.write(f"{request.experiment.name} {os.getpid()}\n")
+    if "NOTES" in os.environ:
+        with Path(os.environ["NOTES"]).open("a") as notes:
+            notes.write(f"{request.experiment.name} {os.getpid()}\n")
     bad = misbehave(request, context)
     return reply(*good(request, request.current_request_number)) if bad is None else bad
 
@@ -85,7 +87,7 @@ def validate(request: Any, context: grpc.ServicerContext) -> bytes:
     return b""
 
 
-def main(port: str) -> None:
+def main(port: str, host: str = "127.0.0.1") -> None:
     methods = {
         "GetSuggestions": grpc.unary_unary_rpc_method_handler(
             suggest, request_deserializer=pb.GetSuggestionsRequest.FromString
@@ -96,10 +98,10 @@ def main(port: str) -> None:
     }
     handler = grpc.method_handlers_generic_handler("api.v1.beta1.Suggestion", methods)
     server = grpc.server(ThreadPoolExecutor(4), handlers=[handler])
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.add_insecure_port(f"{host}:{port}")
     server.start()
     server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

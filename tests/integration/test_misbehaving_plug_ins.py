@@ -76,6 +76,8 @@ def _configuration() -> str:
     entry = {
         "algorithmName": "theirs",
         "command": [sys.executable, str(SERVER), "$(KATIB_ALGORITHM_PORT)"],
+        "env": [{"name": "NOTES", "value": "seen"}],
+        "workingDir": ".",
         "timeoutSeconds": 1,
     }
     return yaml.safe_dump({"suggestions": [entry]})
@@ -148,7 +150,7 @@ def test_the_experiment_says_so_and_goes_on_when_the_plug_in_does(story: Story, 
     assert story.trials[name] <= {trial.metadata.name for trial in trials}
     assert sorted(trial.spec.number or 0 for trial in trials) == list(range(MAXIMUM))
     values = [trial.spec.parameter_assignments[0].value for trial in trials]
-    assert sorted(values) == ["0.20", "0.21", "0.22", "0.23"]
+    assert sorted(values) == ["0.2", "0.21", "0.22", "0.23"]
 
 
 def test_each_experiment_has_a_process_of_its_own_and_a_new_one_when_it_dies(story: Story) -> None:
