@@ -6,13 +6,16 @@ import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from katibpy import catalog
 from katibpy.algo.settings import SettingRow, describe_settings
-from katibpy.cli.options import output_option
+from katibpy.app.algorithm_sources import AlgorithmSource
+from katibpy.app.configuration import read_configuration
+from katibpy.cli.options import configuration_option, output_option, usual_state_directory
 from katibpy.cli.output_table import Column, table_lines, terminal_width
 from katibpy.cli.verbosity import verbose_option
 from katibpy.errors import MissingExtra
@@ -30,6 +33,7 @@ class Described:
         settings: what may stand in `algorithmSettings`.
         problem: why it cannot be used here; empty when it can.
         distribution: which other distribution brings it; empty for katibpy itself.
+        source: where a configuration has it from; empty when none names it.
     """
 
     name: str
@@ -37,19 +41,26 @@ class Described:
     settings: tuple[SettingRow, ...] = ()
     problem: str = ""
     distribution: str = ""
+    source: str = ""
 
 
 @click.command()
 @click.argument("name", required=False)
+@configuration_option
 @output_option("table", "name", "json")
 @verbose_option
-def algorithms(name: str | None, output: str) -> None:
+def algorithms(name: str | None, config: Path | None, output: str) -> None:
     """Shows the search algorithms, or the one called NAME, and what each of their settings may be."""
-    rows = [catalog.find(catalog.ALGORITHMS, name)] if name else catalog.rows(catalog.ALGORITHMS)
+    sources = read_configuration(usual_state_directory(), config).algorithms
+    if name:
+        rows = [] if name in sources else [catalog.find(catalog.ALGORITHMS, name)]
+    else:
+        rows = [row for row in catalog.rows(catalog.ALGORITHMS) if row.name not in sources]
+    added = [_elsewhere(source) for each, source in sources.items() if name in (None, each)]
     if output == "name":
-        click.echo("\n".join(row.name for row in rows))
+        click.echo("\n".join([*(row.name for row in rows), *(each.name for each in added)]))
         return
-    described = [describe(row) for row in rows]
+    described = [*(describe(row) for row in rows), *added]
     if output == "json":
         shown = [_as_json(each) for each in described]
         click.echo(json.dumps(shown[0] if name else shown, indent=2))
@@ -60,7 +71,7 @@ def algorithms(name: str | None, output: str) -> None:
             click.echo()
         for line in _lines(each, width):
             click.echo(line)
-    planned = sorted(catalog.ALGORITHMS.planned - {row.name for row in rows})
+    planned = sorted(catalog.ALGORITHMS.planned - {each.name for each in described})
     if planned and not name:
         click.echo()
         click.echo(_filled("Known, but not in this version yet: " + ", ".join(planned), width))
@@ -80,10 +91,19 @@ def describe(row: catalog.Row, kind: catalog.Kind = catalog.ALGORITHMS) -> Descr
     )
 
 
+def _elsewhere(source: AlgorithmSource) -> Described:
+    how = "served at" if source.address else "in the image" if source.image else "started by"
+    return Described(source.name, f"{how} {source.origin}", source=source.origin)
+
+
 def _as_json(described: Described) -> dict[str, Any]:
     data: dict[str, Any] = {"name": described.name, "summary": described.summary}
     data["settings"] = [_setting_json(row) for row in described.settings]
-    optional = {"problem": described.problem, "distribution": described.distribution}
+    optional = {
+        "problem": described.problem,
+        "distribution": described.distribution,
+        "source": described.source,
+    }
     return data | {key: text for key, text in optional.items() if text}
 
 
@@ -94,9 +114,13 @@ def _setting_json(row: SettingRow) -> dict[str, Any]:
 
 def _lines(described: Described, width: int) -> Iterator[str]:
     origin = f" (from {described.distribution})" if described.distribution else ""
+    origin = " (of the configuration)" if described.source else origin
     yield _filled(f"{described.name}{origin}: {described.summary}", width)
     if described.problem:
         yield _filled(f"cannot be used here: {described.problem}", width, indent="  ")
+        return
+    if described.source:
+        yield "  settings are its own; the service says what is wrong with them"
         return
     if not described.settings:
         yield "  no settings"

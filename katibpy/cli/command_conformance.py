@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from katibpy.cli.failures import FAILED, BadInput
-from katibpy.cli.options import STATE_DIRECTORY_VARIABLE, output_option
+from katibpy.cli.options import configuration_option, output_option, usual_state_directory
 from katibpy.cli.output_conformance import Target, closing_line, document_of, opening_line, paragraph
 from katibpy.cli.verbosity import verbose_option
 
@@ -67,14 +66,7 @@ class Traits:
     "--tls-ca", type=_FILE, metavar="FILE", help="Certificates by which ADDRESS is trusted: use TLS."
 )
 @click.option("--token-file", type=_FILE, metavar="FILE", help="Holds the token that ADDRESS wants.")
-@click.option(
-    "--config",
-    type=_FILE,
-    envvar="KATIB_CONFIG",
-    show_envvar=True,
-    metavar="FILE",
-    help="Configuration that says where NAME comes from.  [default: config.yaml of the state directory]",
-)
+@configuration_option
 @output_option("text", "json", default="text")
 @verbose_option
 @click.pass_context
@@ -144,14 +136,14 @@ def _target(
         return
     from katibpy.app.configuration import read_configuration
 
-    configuration = read_configuration(_state_directory(), config)
+    configuration = read_configuration(usual_state_directory(), config)
     source = configuration.algorithms.get(name)
     if source is None:
         yield _of_catalogue(algorithm or name, traits)
         return
     from katibpy.app.plug_ins import with_plug_ins
 
-    logs = _state_directory() / "logs"
+    logs = usual_state_directory() / "logs"
     launcher = with_plug_ins(configuration, FixedLauncher({}), log_directory=logs)
     endpoint = launcher.endpoint(name, timeout_seconds=source.start_seconds or 900.0)
     try:
@@ -201,10 +193,6 @@ def _of_catalogue(name: str, traits: Traits) -> Target:
     row = find(ALGORITHMS, name)
     place = f"distribution {row.distribution}" if row.distribution else "katibpy itself"
     return Target(CatalogSubject(name, traits.settings), place)
-
-
-def _state_directory() -> Path:
-    return Path(os.environ.get(STATE_DIRECTORY_VARIABLE, ".katib"))
 
 
 def _must_take_some(subject: Subject) -> None:

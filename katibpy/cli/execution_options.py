@@ -11,11 +11,11 @@ import click
 
 from katibpy.app.configuration import RUNNERS, read_configuration
 from katibpy.app.execution import local_execution
+from katibpy.cli.options import CONFIGURATION_VARIABLE
 from katibpy.runners.container.catalog import ENGINES
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-CONFIGURATION_VARIABLE = "KATIB_CONFIG"
 SPELLINGS = {"runner": "--runner", "engine": "--engine", "config": "--config"}
 """What the options are called, by the names of their parameters."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from katibpy.runners.devices import GPUS_VARIABLE
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 STATE_DIRECTORY_VARIABLE = "KATIB_STATE_DIR"
+CONFIGURATION_VARIABLE = "KATIB_CONFIG"
 DEFAULT_STATE_DIRECTORY = ".katib"
 
 
@@ -56,6 +58,19 @@ def namespace_option(command: _Command) -> _Command:
     )(command)
 
 
+def configuration_option(command: _Command) -> _Command:
+    """Adds `--config` for commands without a state directory; the command takes `config: Path | None`."""
+    return click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar=CONFIGURATION_VARIABLE,
+        show_envvar=True,
+        metavar="FILE",
+        help="Configuration that says where algorithms come from.  [default: config.yaml of the state "
+        "directory]",
+    )(command)
+
+
 def output_option(*formats: str, default: str = "table") -> Callable[[_Command], _Command]:
     """Adds `-o` with these choices; the command takes `output: str`."""
     return click.option(
@@ -66,6 +81,11 @@ def output_option(*formats: str, default: str = "table") -> Callable[[_Command],
         show_default=True,
         help="What to print.",
     )
+
+
+def usual_state_directory() -> Path:
+    """Where commands without `--state-dir` look for a configuration."""
+    return Path(os.environ.get(STATE_DIRECTORY_VARIABLE, DEFAULT_STATE_DIRECTORY))
 
 
 def label_pairs(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> dict[str, str]:

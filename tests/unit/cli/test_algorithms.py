@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -55,6 +56,23 @@ def test_a_name_that_is_not_there_is_bad_input(name: str, said: str) -> None:
     assert ended.exit_code == 2
     assert said in ended.stderr
     assert ended.stdout == ""
+
+
+def test_algorithms_of_the_configuration_are_shown_in_place_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "machine.yaml"
+    file.write_text(
+        "suggestions:\n"
+        "  - {algorithmName: sobol, image: example/sobol}\n"
+        "  - {algorithmName: mine, command: [node, server.js]}\n"
+    )
+    shown = CliRunner().invoke(katib, ["algorithms", "--config", str(file)]).stdout
+    assert "sobol (of the configuration): in the image example/sobol\n" in shown
+    assert "mine (of the configuration): started by node server.js\n" in shown
+    assert shown.count("\nsobol") == 1
+    names = CliRunner().invoke(katib, ["algorithms", "--config", str(file), "-o", "name"]).stdout.split()
+    assert names.count("sobol") == names.count("mine") == 1
+    one = CliRunner().invoke(katib, ["algorithms", "mine", "-o", "json"], env={"KATIB_CONFIG": str(file)})
+    assert json.loads(one.stdout)["source"] == "node server.js"
 
 
 def test_an_algorithm_that_cannot_be_loaded_says_why() -> None:
