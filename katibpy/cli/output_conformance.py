@@ -46,7 +46,9 @@ def paragraph(result: Result) -> str:
     lines = _filled(result.check.promise, f"{_WORDS[result.verdict.value]:<{_INDENT}}")
     if result.sent or result.got or result.verdict.value == "broken":
         lines += _filled(f"promise {result.check.name}", " " * _INDENT)
-    for label, text in (("because", result.detail), ("sent", result.sent), ("got", result.got)):
+    # Many details begin with the request, which is told below.
+    detail = result.detail.removeprefix(result.sent.removeprefix("suggest: ")).lstrip(":, ")
+    for label, text in (("because", detail), ("sent", result.sent), ("got", result.got)):
         if text and result.verdict.value == "broken":
             lines += _filled(text, f"{'':{_INDENT}}{label + ':':<9}")
         elif text:

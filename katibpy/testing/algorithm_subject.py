@@ -53,10 +53,7 @@ class Question:
 
     def __str__(self) -> str:
         spec = self.experiment.spec
-        parameters = ", ".join(
-            f"{each.name}: {each.parameter_type} {each.feasible_space.model_dump(exclude_none=True)}"
-            for each in spec.parameters
-        )
+        parameters = ", ".join(map(_shown, spec.parameters))
         settings = (
             {each.name: each.value for each in spec.algorithm.algorithm_settings} if spec.algorithm else {}
         )
@@ -64,6 +61,13 @@ class Question:
             f"parameters {{{parameters}}}, settings {settings}, seed {spec.seed}, {len(self.lines)} entries, "
             f"{self.made} proposals before, {self.count} wanted"
         )
+
+
+def _shown(parameter: ParameterSpec) -> str:
+    space = parameter.feasible_space
+    values = f"[{', '.join(space.list)}]" if space.list else f"{space.min}..{space.max}"
+    step = f" step {space.step}" if space.step else ""
+    return f"{parameter.name}: {parameter.parameter_type} {values}{step} {space.distribution or ''}".rstrip()
 
 
 class Subject(Protocol):

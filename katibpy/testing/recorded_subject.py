@@ -98,7 +98,11 @@ def _raised(error: Exception) -> str:
 
 
 def _shown(reply: Reply) -> str:
-    texts = [dict(proposal.assignment) for proposal in reply.proposals[:_SHOWN_PROPOSALS]]
-    more = len(reply.proposals) - len(texts)
+    texts = [
+        " ".join(f"{name}={text}" for name, text in proposal.assignment.items())
+        for proposal in reply.proposals[:_SHOWN_PROPOSALS]
+    ]
+    more = f" | and {len(reply.proposals) - len(texts)} more" if len(reply.proposals) > len(texts) else ""
     size = "" if reply.memory is None else f", {len(reply.memory)} bytes of memory"
-    return f"{texts}{f' and {more} more' if more else ''}, exhausted={reply.exhausted}{size}"
+    over = ", exhausted" if reply.exhausted else ""
+    return f"{' | '.join(texts) or 'no proposals'}{more}{over}{size}"
