@@ -26,6 +26,7 @@ from katibpy.catalog import nearest
 from katibpy.errors import InvalidSettings
 
 _RULE = "katibpy.setting"
+_LONG_NUMBER = 8
 _NONE_TEXTS = frozenset(("none", "null"))
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _Settings = TypeVar("_Settings")
@@ -258,6 +259,9 @@ def _type_text(item: _Field) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, float) and len(str(value)) > _LONG_NUMBER:
+        # A third in all its digits makes lists too wide for a terminal, and tells nobody more.
+        return f"{value:.6g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
