@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,18 +14,15 @@ class SingleThread:
 
     The matrices of a surrogate model are small: more threads wait for each other longer than they
     compute, above all when other requests and trials want the cores too, and how many there are would
-    show in the last digits of a reply. `_lock` guards the count of blocks and the limits.
-
-    Limits are set from threads that end at once: threadpoolctl lets only one thread change the pool that
-    all share, the first that tried, for as long as it lives. (OpenBLAS over OpenMP has a number for each
-    thread instead, which stays as it is.)
+    show in the last digits of a reply. `_lock` guards the count of blocks and the libraries.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._blocks = 0
-        self._controller: Any = None
-        self._limits: Any = None
+        self._libraries: list[Any] = []
+        self._modules = 0
+        self._before: list[tuple[Any, int]] = []
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -39,26 +37,32 @@ class SingleThread:
         with self._lock:
             self._blocks += 1
             if self._blocks == 1:
-                _from_another_thread(self._limit)
+                self._before = [(library, library.num_threads) for library in self._loaded()]
+                for library, _ in self._before:
+                    _set_threads(library, 1)
 
     def _leave(self) -> None:
         with self._lock:
             self._blocks -= 1
             if self._blocks == 0:
-                _from_another_thread(self._limits.restore_original_limits)
+                for library, threads in self._before:
+                    _set_threads(library, threads)
 
-    def _limit(self) -> None:
-        from threadpoolctl import ThreadpoolController
+    def _loaded(self) -> list[Any]:
+        # Finding the libraries takes milliseconds, and they come with modules.
+        if self._modules != len(sys.modules):
+            from threadpoolctl import ThreadpoolController
 
-        # Finding the libraries takes longer than limiting them; they do not go away again.
-        self._controller = self._controller or ThreadpoolController()
-        self._limits = self._controller.limit(limits=1, user_api="blas")
+            self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+            self._modules = len(sys.modules)
+        return self._libraries
 
 
-def _from_another_thread(act: Callable[[], None]) -> None:
-    thread = threading.Thread(target=act)
-    thread.start()
-    thread.join()
+def _set_threads(library: Any, threads: int) -> None:
+    # In threadpoolctl 3.8 `set_num_threads` does nothing, without a word, but in the thread that first called
+    # it, for as long as that lives. Requests come in any thread, and matrices of a fit take 20 times as long
+    # when two threads of OpenBLAS wait for each other on busy cores.
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(threads)
 
 
 single_thread = SingleThread()

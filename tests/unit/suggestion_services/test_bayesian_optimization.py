@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from katibpy.algo.cancellation import cancellable
 from katibpy.algo.history import Outcome
@@ -297,6 +297,21 @@ def test_linear_algebra_has_one_thread_until_the_last_block_ends() -> None:
     leave.set()
     holder.join(10)
     assert _blas_threads() == before
+
+
+def test_another_thread_that_has_set_a_limit_does_not_stand_in_the_way() -> None:
+    seen: list[int] = []
+
+    def request() -> None:
+        with SingleThread()():
+            seen.extend(_blas_threads())
+
+    with threadpool_limits(2, user_api="blas"):
+        requester = threading.Thread(target=request)
+        requester.start()
+        requester.join(10)
+        assert set(seen) <= {1}
+        assert set(_blas_threads()) <= {2}
 
 
 def test_the_threads_come_back_after_an_error() -> None:
