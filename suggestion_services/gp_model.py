@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,12 @@ _SAME_PLACE = 5e-3
 _APART = 0.03
 _CONFIDENCE = 2.0
 _FAR = 1e6
+_STABILISING = 1e-12
+_JITTERS = (1e-8, 1e-6, 1e-4, 1e-2)
 _MOST_LEVELS = 16
 _SEEDS = 1 << 30
+
+_Made = TypeVar("_Made")
 
 
 class Cube:
@@ -228,16 +233,22 @@ class Model:
 
     def _regressor(self, rows: torch.Tensor, targets: torch.Tensor) -> gp.GPRegressor:
         kernel = self._kernel
-        process = gp.GPRegressor(
-            is_categorical=torch.from_numpy(self.cube.is_categorical),
-            X_train=rows,
-            y_train=targets,
-            inverse_squared_lengthscales=torch.from_numpy(kernel.inverse_squares),
-            kernel_scale=torch.tensor(kernel.scale, dtype=torch.float64),
-            noise_var=torch.tensor(kernel.noise, dtype=torch.float64),
+
+        def with_noise(noise: float) -> gp.GPRegressor:
+            process = gp.GPRegressor(
+                is_categorical=torch.from_numpy(self.cube.is_categorical),
+                X_train=rows,
+                y_train=targets,
+                inverse_squared_lengthscales=torch.from_numpy(kernel.inverse_squares),
+                kernel_scale=torch.tensor(kernel.scale, dtype=torch.float64),
+                noise_var=torch.tensor(noise, dtype=torch.float64),
+            )
+            process._cache_matrix()
+            return process
+
+        return _first_that_is_definite(
+            with_noise, (kernel.noise, *(kernel.scale * each for each in _JITTERS))
         )
-        process._cache_matrix()
-        return process
 
     def _acquisition(
         self, pending: Sequence[Mapping[str, Value]], rng: np.random.Generator
@@ -247,14 +258,28 @@ class Model:
         seed = int(rng.integers(_SEEDS))
         if not pending:
             return _LogEi(self._process, self.cube.optuna, threshold)
-        return _PendingLogEi(
-            self._process,
-            self.cube.optuna,
-            threshold,
-            n_qmc_samples=_FANTASIES,
-            qmc_seed=seed,
-            normalized_params_of_running_trials=self.cube.rows(pending),
-        )
+        rows = self.cube.rows(pending)
+
+        def with_noise(noise: float) -> acqf.BaseAcquisitionFunc:
+            return _PendingLogEi(
+                self._process,
+                self.cube.optuna,
+                threshold,
+                n_qmc_samples=_FANTASIES,
+                qmc_seed=seed,
+                normalized_params_of_running_trials=rows,
+                stabilizing_noise=noise,
+            )
+
+        return _first_that_is_definite(with_noise, (_STABILISING, *_JITTERS))
+
+
+def _first_that_is_definite(make: Callable[[float], _Made], noises: Sequence[float]) -> _Made:
+    """What `make` gives for the least noise with which rounding leaves its matrices positive definite."""
+    for noise in noises[:-1]:
+        with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined] # it is, but not by name
+            return make(noise)
+    return make(noises[-1])
 
 
 class _LogEi(acqf.LogEI):

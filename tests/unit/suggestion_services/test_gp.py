@@ -228,6 +228,19 @@ def test_candidates_lie_in_the_space(specs: Sequence[ParameterSpec]) -> None:
         assert posed.space.parse_assignment(texts) == assignment
 
 
+def test_equal_points_and_a_kernel_without_noise_are_no_obstacle() -> None:
+    posed = problem(unit_square())
+    results = _random_results(posed, 10)
+    model = Model(Cube(posed.space), results)
+    model._kernel = Kernel(np.full(2, 1e-9), 1e7, 1e-6)
+    rows = torch.full((40, 2), 0.5, dtype=torch.float64)
+    process = model._regressor(rows, torch.zeros(40, dtype=torch.float64))
+    assert torch.isfinite(process.posterior(rows)[0]).all()
+    model._process = process
+    alike = ({"x": 0.5, "y": 0.5},) * 40
+    assert next(model.ranked(alike, np.random.default_rng(1), candidates=64, climbs=1))
+
+
 def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
