@@ -202,7 +202,10 @@ def test_the_service_stops_at_sigterm(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--address", "0.0.0.0:0"], "plaintext gRPC is served on loopback or a Unix socket only"),
+        (
+            ["--address", "0.0.0.0:0"],
+            "gRPC without TLS and a token is served on loopback or a Unix socket only",
+        ),
         (["--socket", "/no/such/directory/s"], "cannot listen on unix:/no/such/directory/s"),
         (["--socket", "s", "--address", "127.0.0.1:0"], "not allowed with argument"),
     ],
