@@ -65,8 +65,8 @@ class ModelSearch:
         self._best = float(targets.losses.min())
         self._points = targets.points
         self._model = self._fitted.losses
-        self._pending = self._encoding.write([])
-        self._await(self._encoding.write([entry.assignment for entry in observed.pending]))
+        self._pending = self._encoding.write([entry.assignment for entry in observed.pending])
+        self._taken_in = 0
         order = np.argsort(targets.losses, kind="stable")
         listing = terrain.listing
         is_left = None if listing is None else [key not in seen for key in listing.keys]
@@ -93,6 +93,7 @@ class ModelSearch:
         Args:
             is_first: the proposal is the first of this request; then the portfolio nominates.
         """
+        self._take_in_pending()
         acquisition = Acquisition(self._model, self._fitted.durations, best=self._best)
         rows = self._rows(acquisition, is_first=is_first)
         if not self._candidates.is_complete:
@@ -102,15 +103,15 @@ class ModelSearch:
 
     def await_result(self, assignment: Mapping[str, Value]) -> None:
         """Counts an assignment among the pending ones."""
-        self._await(self._encoding.write([assignment]))
+        self._pending = np.vstack((self._pending, self._encoding.write([assignment])))
 
-    def _await(self, rows: Array) -> None:
-        if not len(rows):
-            return
-        # What is believed of a pending point counts like a result, or its promise would be sought again.
-        self._best = min(self._best, float(self._model.predict(rows)[0].min()))
-        self._model = self._model.given(rows)
-        self._pending = np.vstack((self._pending, rows))
+    def _take_in_pending(self) -> None:
+        rows = self._pending[self._taken_in :]
+        self._taken_in = len(self._pending)
+        if len(rows):
+            # What is believed of a pending point counts like a result, or its promise would be sought again.
+            self._best = min(self._best, float(self._model.predict(rows)[0].min()))
+            self._model = self._model.given(rows)
 
     def _rows(self, acquisition: Acquisition, *, is_first: bool) -> Iterator[Array]:
         if self._hedge is None:
