@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from katibpy.ports import Clock, Key
 
@@ -16,8 +17,15 @@ class KeyQueue:
     thread; `_condition` guards every attribute.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, at_most: Mapping[str, int] | None = None) -> None:
+        """Makes an empty queue.
+
+        Args:
+            clock: tells when timers are due.
+            at_most: how many keys of a kind may be in hand at once; as many as there are hands unless given.
+        """
         self._clock = clock
+        self._at_most = dict(at_most or {})
         self._condition = threading.Condition()
         self._ready: OrderedDict[Key, None] = OrderedDict()
         self._in_hand: set[Key] = set()
@@ -50,8 +58,9 @@ class KeyQueue:
             deadline = None if timeout_seconds is None else self._clock.monotonic() + timeout_seconds
             while not self._is_closed:
                 self._ripen()
-                if self._ready:
-                    key, _ = self._ready.popitem(last=False)
+                key = self._takeable()
+                if key is not None:
+                    del self._ready[key]
                     self._in_hand.add(key)
                     return key
                 now = self._clock.monotonic()
@@ -92,6 +101,13 @@ class KeyQueue:
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
+
+    def _takeable(self) -> Key | None:
+        for key in self._ready:
+            limit = self._at_most.get(key[0])
+            if limit is None or sum(held[0] == key[0] for held in self._in_hand) < limit:
+                return key
+        return None
 
     def _next_due(self) -> float | None:
         while self._timers and self._due.get(self._timers[0][1]) != self._timers[0][0]:

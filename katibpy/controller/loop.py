@@ -69,7 +69,8 @@ class Controller:
         resync_seconds: float = 60.0,
     ) -> None:
         self.adapters = adapters
-        self.queue = KeyQueue(adapters.clock)
+        # Algorithms may take long to answer; whatever they do, one worker is left for trials that end.
+        self.queue = KeyQueue(adapters.clock, at_most={"Suggestion": max(workers - 1, 1)})
         self._scope = scope
         self._active = ActiveTrials()
         self._error_backoff = Backoff(adapters.clock)

@@ -77,7 +77,7 @@ def _doubles(proposals: Sequence[Proposal], wanted: int, experiment: Experiment)
     Where there are fewer assignments than are wanted at once, equal ones cannot be helped.
     """
     found, names, seen = list[str](), dict[str, int](), dict[object, int]()
-    is_roomy = experiment.spec.nas_config is None and combinations(experiment.spec.parameters) >= wanted
+    is_open = experiment.spec.nas_config is not None
     for place, proposal in enumerate(proposals):
         if proposal.trial_name is not None:
             first = names.setdefault(proposal.trial_name, place)
@@ -86,7 +86,7 @@ def _doubles(proposals: Sequence[Proposal], wanted: int, experiment: Experiment)
             continue
         key = (frozenset(proposal.assignment.items()), frozenset(proposal.labels.items()))
         first = seen.setdefault(key, place)
-        if first != place and is_roomy:
+        if first != place and not is_open and combinations(experiment.spec.parameters) >= wanted:
             found.append(f"proposals {first} and {place} are equal: {_shown(proposal.assignment)}")
     return found
 

@@ -39,6 +39,16 @@ def test_a_key_that_waits_already_is_not_added_again() -> None:
     assert drained(queue) == [A, B]
 
 
+def test_no_more_keys_of_a_kind_are_in_hand_than_may_be() -> None:
+    queue = KeyQueue(VirtualClock(), at_most={"Suggestion": 2})
+    asked: list[Key] = [("Suggestion", "default", name) for name in ("a", "b", "c")]
+    for key in (*asked, A):
+        queue.add(key)
+    assert [queue.take(timeout_seconds=0) for _ in range(4)] == [asked[0], asked[1], A, None]
+    queue.done(asked[1])
+    assert queue.take(timeout_seconds=0) == asked[2]
+
+
 def test_a_key_added_while_in_hand_comes_back_once_when_it_is_done() -> None:
     queue = KeyQueue(VirtualClock())
     queue.add(A)

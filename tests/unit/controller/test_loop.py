@@ -334,6 +334,37 @@ def test_many_threads_carry_many_experiments_to_their_end() -> None:
         assert experiment.status.trials_succeeded == 25
 
 
+def test_algorithms_that_hang_leave_a_worker_for_everything_else() -> None:
+    world, store, gateway = SimulatedWorld(quick), MemoryResourceStore(SystemClock()), ScriptedGateway()
+    release = threading.Event()
+
+    def hang() -> None:
+        release.wait(30)
+
+    gateway.before_suggest = hang
+    adapters = dataclasses.replace(adapters_over(world, store, SystemClock()), gateway=gateway)
+    controller = Controller(adapters, workers=3, poll_seconds=0.01)
+    for number in range(5):
+        store.create(build.experiment(f"hangs-{number}", max_trial_count=1, parallel_trial_count=1))
+    controller.start()
+    try:
+        await_true(lambda: len(gateway.asked) == 2)
+        store.create(build.experiment("late", max_trial_count=1, parallel_trial_count=1))
+        controller.resync()
+        await_true(lambda: store.find(Suggestion, "default", "late") is not None)
+        assert len(gateway.asked) == 2
+    finally:
+        release.set()
+        controller.stop()
+
+
+def await_true(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 4
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)
+
+
 def test_stopping_ends_every_thread_and_a_stopped_controller_does_nothing_more() -> None:
     world = SimulatedWorld(quick)
     store = MemoryResourceStore(world.clock)
