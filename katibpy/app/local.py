@@ -25,7 +25,7 @@ from katibpy.app.execution import local_execution
 from katibpy.app.housekeeping import Housekeeping, Retention, TidyRunner, removed_by
 from katibpy.app.interruption import mark_interrupted
 from katibpy.app.last_runs import note_run
-from katibpy.app.settings_check import refused_fields
+from katibpy.app.settings_check import refuse_what_algorithms_refuse
 from katibpy.app.state import CHECKPOINTS_NAME, TRIALS_NAME
 from katibpy.collectors.catalog import check_collectable
 from katibpy.collectors.tail import LocalCollector
@@ -37,9 +37,7 @@ from katibpy.errors import (
     Conflict,
     FieldError,
     InvalidResource,
-    InvalidSettings,
     RunnerError,
-    ServiceError,
     StoreError,
 )
 from katibpy.launchers.child_process import ChildProcessLauncher
@@ -253,11 +251,12 @@ class LocalEngine:
         self.resume(meta.namespace, meta.name)
         return Submission(stored, outcome, changed)
 
-    def refuse(self, admitted: Admitted, *, timeout_seconds: float = 30.0) -> None:
+    def refuse(self, admitted: Admitted, *, replace: bool = False, timeout_seconds: float = 30.0) -> None:
         """Asks the algorithm of a new Experiment what it has against it, before it is handed in.
 
-        A service that cannot answer by then is asked again while the Experiment runs, and so is one of the
-        configuration, which may be started for a stored Experiment only.
+        One that is stored has been asked about, unless it is to be replaced. A service that cannot answer by
+        then is asked again while the Experiment runs, and so is one of the configuration, which may be
+        started for a stored Experiment only.
 
         Raises:
             InvalidResource: the algorithm refuses its settings or the search space.
@@ -266,13 +265,9 @@ class LocalEngine:
         algorithm = experiment.spec.algorithm
         if algorithm is not None and algorithm.algorithm_name in self._added:
             return
-        try:
-            self._gateway.validate(experiment, timeout_seconds=timeout_seconds)
-        except InvalidSettings as refusal:
-            errors = refused_fields(experiment, refusal.problems)
-            raise InvalidResource(admitted.document.located(errors)) from refusal
-        except ServiceError:
+        if not replace and self.resources.find(Experiment, *experiment.key[1:]) is not None:
             return
+        refuse_what_algorithms_refuse(self._gateway, admitted, timeout_seconds=timeout_seconds)
 
     def resume(self, namespace: str, name: str) -> None:
         """Takes up an Experiment that is stored, as if it had been submitted again."""

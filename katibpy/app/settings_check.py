@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection, Iterable
 
 from katibpy.api.experiment import Experiment
-from katibpy.app.admission import Check
-from katibpy.errors import FieldError, InvalidSettings
+from katibpy.app.admission import Admitted, Check
+from katibpy.errors import FieldError, InvalidResource, InvalidSettings, ServiceError
+from katibpy.ports import SuggestionGateway
 
 _SETTING = re.compile(r"setting (\S+)")
 _PARAMETER = re.compile(r"parameter (\S+)")
@@ -34,6 +35,23 @@ def settings_check(*, elsewhere: Collection[str] = ()) -> Check:
         return ()
 
     return check
+
+
+def refuse_what_algorithms_refuse(
+    gateway: SuggestionGateway, admitted: Admitted, *, timeout_seconds: float
+) -> None:
+    """Asks the algorithm's service; one that cannot answer says nothing.
+
+    Raises:
+        InvalidResource: the algorithm refuses its settings or the search space.
+    """
+    try:
+        gateway.validate(admitted.experiment, timeout_seconds=timeout_seconds)
+    except InvalidSettings as refusal:
+        errors = refused_fields(admitted.experiment, refusal.problems)
+        raise InvalidResource(admitted.document.located(errors)) from refusal
+    except ServiceError:
+        return
 
 
 def refused_fields(experiment: Experiment, problems: Iterable[str]) -> tuple[FieldError, ...]:

@@ -193,10 +193,8 @@ def _refusals(engine: LocalEngine, files: Sequence[AdmittedFile], *, replace: bo
     problems: list[str] = []
     for file in files:
         for admitted in file.admitted:
-            if not replace and engine.resources.find(Experiment, *admitted.experiment.key[1:]) is not None:
-                continue
             try:
-                engine.refuse(admitted)
+                engine.refuse(admitted, replace=replace)
             except InvalidResource as err:
                 problems += located(file.name, err)
     return problems

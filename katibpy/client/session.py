@@ -94,6 +94,15 @@ class Session:
         """
         self._running_engine()
 
+    def refuse(self, admitted: Admitted, *, replace: bool = False) -> None:
+        """Asks the algorithm of a new Experiment what it has against it; see `LocalEngine.refuse`.
+
+        Raises:
+            InvalidResource: the algorithm refuses its settings or the search space.
+            StateDirectoryLocked: another program works on the directory.
+        """
+        self._running_engine().refuse(admitted, replace=replace)
+
     def submit(self, admitted: Admitted, *, replace: bool = False) -> Submission:
         """Hands in an Experiment and lets it run in the background.
 

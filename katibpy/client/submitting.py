@@ -155,6 +155,7 @@ def _check_processes(session: Session) -> None:
 
 def _submit(session: Session, admitted: Admitted, *, replace: bool, progress: bool | None) -> None:
     name = admitted.experiment.metadata.name
+    session.refuse(admitted, replace=replace)
     try:
         submission = session.submit(admitted, replace=replace)
     except InvalidResource as err:

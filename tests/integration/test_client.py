@@ -74,6 +74,12 @@ def wait_until(is_reached: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def test_what_an_algorithm_cannot_work_with_is_raised_and_not_stored(client: KatibClient) -> None:
+    with pytest.raises(InvalidResource, match="is refused by cmaes: algorithm cmaes needs at least 2"):
+        tune(client, algorithm_name="cmaes")
+    assert client.list_experiments() == []
+
+
 def test_a_tuned_function_can_be_looked_at_from_all_sides(client: KatibClient) -> None:
     tune(client, max_trial_count=None, additional_metric_names=["z"])
     experiment = client.wait_for_experiment_condition("double")
