@@ -196,6 +196,7 @@ class Model:
 
         A model that is too sure of itself would try the same place again and again.
         """
+        # Over the best mean: with noise the best result is the luckiest one, and all would seem spent.
         acquisition = _LogEi(self._process, self.cube.optuna, float(self._means.max()))
         if float(acquisition.eval_acqf_no_grad(row)[0]) < _LEAST_GAIN:
             return True
@@ -253,8 +254,7 @@ class Model:
     def _acquisition(
         self, pending: Sequence[Mapping[str, Value]], rng: np.random.Generator
     ) -> acqf.BaseAcquisitionFunc:
-        # The best mean at a trial rather than the best result, which with noise is the luckiest one.
-        threshold = float(self._means.max())
+        threshold = float(self._scores.max())
         seed = int(rng.integers(_SEEDS))
         if not pending:
             return _LogEi(self._process, self.cube.optuna, threshold)

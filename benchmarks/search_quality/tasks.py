@@ -12,14 +12,18 @@ _BRANIN = (double("x0", -5.0, 10.0), double("x1", 0.0, 15.0))
 def tuning() -> tuple[Task, ...]:
     """Tasks that defaults may be fitted to."""
     branin = Task("branin", "continuous", _BRANIN, f.branin, 0.39788735772973816)
+    ackley = Task("ackley-4", "continuous", f.cube(4, -5.0, 5.0), f.ackley, 0.0)
+    steps = Task("steps", "mixed", f.STEPS, f.steps, 0.0)
     return _present(
         branin,
         Task("rosenbrock-5", "continuous", f.cube(5, -2.0, 2.0), f.rosenbrock, 0.0),
-        Task("ackley-4", "continuous", f.cube(4, -5.0, 5.0), f.ackley, 0.0),
+        ackley,
         bbob(6, 5),
         bbob(17, 5),
         f.noisy("noisy-branin", branin, 2.0),
-        Task("steps", "mixed", f.STEPS, f.steps, 0.0),
+        f.noisy("noisy-ackley-4", ackley, 1.0),
+        f.noisy("noisy-steps", steps, 0.3),
+        steps,
         scikit_learn("svm-breast-cancer"),
         scikit_learn("knn-digits"),
         published("HPOBench", "car"),
