@@ -15,6 +15,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 from typing import Any
 
 import optuna
@@ -28,6 +29,8 @@ from katibpy.catalog import ALGORITHMS, load, names
 from katibpy.ports import SuggestionGateway
 from katibpy.testing import builders as build
 
+_NUMBERS = count()
+"""Of Experiments: who has once been asked about one keeps what it knows by its uid."""
 _WARMING = 3
 _SPARE_TRIALS = 1_000
 """Of the Experiment, beyond those of the history: none of the algorithms shall come to its end."""
@@ -151,7 +154,6 @@ class Measurement:
         described = load(ALGORITHMS, row.algorithm)
         self._parameters = (*row.landscape.parameters, *described.example_parameters)
         self._settings = {**described.example_settings, **row.settings}
-        self._experiments = 0
 
     def line(self, repeats: int) -> dict[str, Any]:
         """Measures, and gives what to print."""
@@ -234,9 +236,8 @@ class Measurement:
 
     def _experiment(self) -> Experiment:
         """One that the service has not seen."""
-        self._experiments += 1
         built = build.experiment(
-            f"latency-{self._row.landscape.name.replace(' ', '-')}-{self._trials}-{self._experiments}",
+            f"latency-{next(_NUMBERS)}",
             algorithm=build.algorithm(self._row.algorithm, **self._settings),
             parameters=self._parameters,
             parallel_trial_count=self._row.batch,
