@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from operator import itemgetter
@@ -79,3 +79,14 @@ def seen_keys(space: Space, history: History) -> set[tuple[Value, ...]]:
             return set(map(itemgetter(*space.names), (entry.assignment for entry in history)))
     keys = {space.key(entry.assignment) for entry in history}
     return {key for key in keys if key is not None}
+
+
+def is_new(space: Space, history: History, assignment: Mapping[str, Value]) -> bool:
+    """Whether a complete assignment was never proposed."""
+    alike = [entry.assignment for entry in history]
+    for name in space.names:
+        value = assignment[name]
+        alike = [known for known in alike if known.get(name) == value]
+        if not alike:
+            return True
+    return False

@@ -14,9 +14,11 @@ from katibpy.algo.problem import Problem
 from katibpy.algo.randomness import generator
 from katibpy.algo.settings import setting
 from katibpy.algo.space import Value
-from suggestion_services.finite import seen_keys, walk
+from suggestion_services.finite import is_new, seen_keys, walk
 
 _SEEDS = 1 << 63
+_FEW = 4
+_LONGEST = 18
 _PATIENCE = 1024
 """Points in a row that may all repeat what was proposed before one stops counting on the sequence."""
 
@@ -35,7 +37,8 @@ class SobolSearch(Algorithm):
 
     A point's coordinates are unit coordinates of the parameters, so each keeps its distribution, whole
     numbers and choices have equal parts, and both bounds are reached. Proposal number i is point number i.
-    In a finite space, points that fall on what was proposed before are passed over.
+    In a finite space, points that fall on what was proposed before are passed over, and how far that has led
+    is remembered.
     """
 
     name = "sobol"
@@ -57,21 +60,36 @@ class SobolSearch(Algorithm):
     ) -> Reply:
         """Points number `history.total` and following, as far as they are new."""
         space, size = problem.space, problem.space.cardinality
-        points = sobol_points(problem, first=history.total)
         if size is None:
+            points = sobol_points(problem, first=history.total)
             texts = [space.format_assignment(each) for each in islice(points, count)]
             return Reply(tuple(Proposal(text) for text in texts))
-        seen = seen_keys(space, history)
+        # Of a long history, to look for a few points takes a fraction of the time that listing all takes.
+        is_listed = count > _FEW or len(history) + count >= size
+        seen = seen_keys(space, history) if is_listed else set()
+        first = position = max(history.total, _position(memory))
         found: list[dict[str, Value]] = []
+        points = sobol_points(problem, first=first)
         candidates = chain(islice(points, _PATIENCE), walk(space, seed=problem.seed, start=0))
-        while len(found) < count and len(seen) < size:
-            fresh = next((each for each in candidates if space.key(each) not in seen), None)
-            if fresh is None:
+        for place, candidate in enumerate(candidates, start=first + 1):
+            if len(found) == count or len(seen) >= size:
                 break
-            seen.add(tuple(fresh.values()))
-            found.append(fresh)
-        texts = [space.format_assignment(each) for each in found]
-        return Reply(tuple(Proposal(text) for text in texts), exhausted=len(seen) >= size)
+            position = min(place, first + _PATIENCE)
+            if space.key(candidate) in seen or not (is_listed or is_new(space, history, candidate)):
+                continue
+            seen.add(tuple(candidate.values()))
+            found.append(candidate)
+        return Reply(
+            tuple(Proposal(space.format_assignment(each)) for each in found),
+            memory=str(position).encode(),
+            exhausted=len(seen) >= size,
+        )
+
+
+def _position(memory: bytes | None) -> int:
+    """Number of the next point, as remembered; 0 when there is nothing to be read."""
+    text = (memory or b"").decode("ascii", "replace")
+    return int(text) if text.isdecimal() and len(text) < _LONGEST else 0
 
 
 def sobol_points(problem: Problem, *, first: int) -> Iterator[dict[str, Value]]:

@@ -20,6 +20,7 @@ from suggestion_services.finite import permuted
 from suggestion_services.grid import GridSearch
 from suggestion_services.random_search import RandomSearch
 from suggestion_services.sobol import SobolSearch
+from tests.unit.suggestion_services.past_trials import Trials
 
 
 def _spec(name: str, kind: str, **feasible: object) -> ParameterSpec:
@@ -188,3 +189,30 @@ def test_optuna_is_not_imported(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_sobol_goes_on_behind_the_points_that_it_has_passed_over() -> None:
+    run = Trials(_problem(_spec("n", "int", min="1", max="40")))
+    algorithm = SobolSearch()
+    positions = []
+    for _ in range(12):
+        run.propose(algorithm, 3)
+        positions.append(int(run.memory or b"0"))
+    assert len({entry.assignment["n"] for entry in run.entries}) == 36
+    assert positions == sorted(positions)
+    assert positions[-1] > 36
+    kept = run.ask(algorithm)
+    for memory in (None, b"", b"\xff", b"-3", b"1" * 400):
+        run.memory = memory
+        assert run.ask(algorithm).proposals == kept.proposals
+
+
+def test_sobol_passes_over_the_same_points_whatever_the_size_of_a_batch() -> None:
+    specs = (_spec("n", "int", min="1", max="12"), _spec("c", "categorical", list=["a", "b", "c"]))
+    runs = [Trials(_problem(*specs)) for _ in range(3)]
+    for run, batch in zip(runs, (1, 3, 6), strict=True):
+        for _ in range(0, 30, batch):
+            run.propose(SobolSearch(), batch)
+    first, *others = ([entry.assignment for entry in run.entries] for run in runs)
+    assert len({tuple(assignment.values()) for assignment in first}) == 30
+    assert all(assignments == first for assignments in others)
