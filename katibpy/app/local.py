@@ -356,14 +356,12 @@ class LocalEngine:
         """
         if self._is_closed:
             return
-        self._controller.stop()
+        self._controller.stop(cancel=self._hang_up)
         self._settle()
         if kill:
             self._runner.stop_grace_seconds = 0.0
         self._runner.close(stop_runs=True)
         self._collector.close()
-        self._gateway.close()
-        self._launcher.close()
         mark_interrupted(self.resources, self._submitted(), clock=self._clock)
         self._directory.close()
         self._is_closed = True
@@ -377,6 +375,10 @@ class LocalEngine:
             except (OSError, StoreError) as error:
                 # The next run of the Experiment finds them again.
                 logger.warning("%s/%s: checkpoints cannot be removed now: %s", namespace, name, error)
+
+    def _hang_up(self) -> None:
+        self._gateway.close()
+        self._launcher.close()
 
     def _is_submitted(self, namespace: str, experiment_name: str) -> bool:
         with self._lock:

@@ -139,7 +139,8 @@ class _ImageRecipe:
         try:
             found = choose_engine(_ENGINES, wanted)
         except RunnerError as error:
-            raise OSError(f"the image {self._source.image} needs a container engine: {error}") from error
+            said = str(error).partition(". Install")[0]
+            raise OSError(f"the image {self._source.image} needs podman or docker: {said}") from error
         return DockerLike(found.program, found.is_podman, self._configuration.engine_options)
 
 

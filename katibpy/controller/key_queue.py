@@ -96,6 +96,12 @@ class KeyQueue:
             due = self._next_due()
             return None if due is None else max(0.0, due - self._clock.monotonic())
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will be taken any more."""
+        with self._condition:
+            return self._is_closed
+
     def close(self) -> None:
         """Lets every `take` return None from now on."""
         with self._condition:

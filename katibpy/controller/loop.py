@@ -108,10 +108,17 @@ class Controller:
         for thread in self._threads:
             thread.start()
 
-    def stop(self, *, timeout_seconds: float = 10.0) -> None:
-        """Ends the threads; reconciliations in progress are finished first."""
+    def stop(self, *, timeout_seconds: float = 10.0, cancel: Callable[[], None] | None = None) -> None:
+        """Ends the threads; reconciliations in progress are finished first.
+
+        Args:
+            timeout_seconds: how long each thread is waited for.
+            cancel: ends questions under way, so that they need not be waited for.
+        """
         self._is_stopping.set()
         self.queue.close()
+        if cancel is not None:
+            cancel()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(timeout_seconds)

@@ -107,6 +107,9 @@ class Suggesting:
             except InvalidSettings as err:
                 view = replace(view, refusal=Refusal(str(err)))
             except ServiceError as err:
+                if self._queue.is_closed:
+                    # The question was ended with everything else; that is no failure of the service.
+                    return view, do.Plan(view.suggestion.status)
                 attempts = self._backoff.failed(key)
                 logger.warning("%s/%s: algorithm service: %s", *key[1:], err)
                 view = replace(view, failure=ServiceFailure(str(err), attempts))

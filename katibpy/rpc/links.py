@@ -97,11 +97,14 @@ class Links:
         self._limit = limit
         self._lock = threading.Lock()
         self._links: OrderedDict[str, Link] = OrderedDict()
+        self._is_closed = False
 
     def to(self, endpoint: Endpoint) -> Link:
-        """The link to the endpoint."""
+        """The link to the endpoint. Raises ServiceUnavailable after `close`."""
         address, unwanted = endpoint.address, list[Link]()
         with self._lock:
+            if self._is_closed:
+                raise ServiceUnavailable("the gateway to algorithm services has been closed")
             link = self._links.get(address)
             if link is not None and link.security != endpoint.security:
                 unwanted.append(link)
@@ -131,6 +134,7 @@ class Links:
     def close(self) -> None:
         """Closes all."""
         with self._lock:
+            self._is_closed = True
             links = tuple(self._links.values())
             self._links.clear()
         for link in links:

@@ -7,7 +7,9 @@ process behaves for the first two trials, misbehaves until all have said so, and
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,20 @@ def test_each_experiment_has_a_process_of_its_own_and_a_new_one_when_it_dies(sto
 def test_a_dead_plug_ins_last_words_are_told(story: Story) -> None:
     assert "its last output: out of ideas" in story.conditions["dies"]
     assert "out of ideas" in story.explained["dies"]["evidence"]
+
+
+def test_an_interrupt_does_not_wait_for_a_plug_in_that_hangs(tmp_path: Path) -> None:
+    katib = CommandLine(tmp_path)
+    (tmp_path / "hangs.yaml").write_text(experiment_text("hangs", algorithm="theirs", maximum=MAXIMUM))
+    (tmp_path / "machine.yaml").write_text(
+        _configuration().replace("timeoutSeconds: 1", "timeoutSeconds: 600")
+    )
+    (tmp_path / "bad").touch()
+    seen = tmp_path / "seen"
+    with katib.start("run", "hangs.yaml", "--config", "machine.yaml") as running:
+        katib.wait(lambda state: seen.exists() and len(seen.read_text().splitlines()) == 2)
+        running.signal(signal.SIGINT)
+        began = time.monotonic()
+        assert running.end().code == 130
+        assert time.monotonic() - began < 9, "calls are ended, not waited for"
+    assert "no usable answer" not in katib.experiment("hangs").status.conditions[-1].message
