@@ -53,7 +53,8 @@ def check_checkpoint_path(experiment: Experiment, problems: Problems) -> None:
     if not path.startswith("/") or path.strip("/") == "" or ".." in text.split("/"):
         problems.add(
             where,
-            f"must be the absolute path of a directory of its own, such as /opt/katib/data, got {shown(text)}",
+            "must be the absolute path of a directory of its own, such as /opt/katib/data, "
+            f"got {shown(text)}",
         )
         return
     spec = experiment.spec.metrics_collector_spec
@@ -62,6 +63,6 @@ def check_checkpoint_path(experiment: Experiment, problems: Problems) -> None:
     if file is not None and f"{posixpath.normpath(file.path)}/".startswith(f"{path}/"):
         problems.add(
             "spec.metricsCollectorSpec.source.fileSystemPath.path",
-            f"must not lie in the checkpoint directory {path}, got {shown(file.path)}: a trial that begins with "
-            "another's checkpoints would have its metrics too; write them elsewhere",
+            f"must not lie in the checkpoint directory {path}, got {shown(file.path)}: a trial that begins "
+            "with another's checkpoints would have its metrics too; write them elsewhere",
         )
