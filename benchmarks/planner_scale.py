@@ -17,17 +17,21 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from katibpy.api.experiment import Experiment
-from katibpy.api.trial import Trial
-from katibpy.controller.adapters import Adapters
-from katibpy.controller.loop import Controller
-from katibpy.core.phases import ExperimentPhase, experiment_phase
-from katibpy.launchers.in_process import DirectGateway
-from katibpy.runners.simulated import SimulatedCollector, SimulatedRunner
-from katibpy.runners.simulated_world import Script, SimulatedWorld, script_of
-from katibpy.stores.memory_observations import MemoryObservationStore
-from katibpy.stores.memory_resources import MemoryResourceStore
-from katibpy.testing import builders as build
+from katibpy.app.loading import collection_paused
+
+# As the processes of katib load what they run.
+with collection_paused():
+    from katibpy.api.experiment import Experiment
+    from katibpy.api.trial import Trial
+    from katibpy.controller.adapters import Adapters
+    from katibpy.controller.loop import Controller
+    from katibpy.core.phases import ExperimentPhase, experiment_phase
+    from katibpy.launchers.in_process import DirectGateway
+    from katibpy.runners.simulated import SimulatedCollector, SimulatedRunner
+    from katibpy.runners.simulated_world import Script, SimulatedWorld, script_of
+    from katibpy.stores.memory_observations import MemoryObservationStore
+    from katibpy.stores.memory_resources import MemoryResourceStore
+    from katibpy.testing import builders as build
 
 SMALL = 1_000
 WARM_UP = 300

@@ -27,10 +27,14 @@ from typing import Any
 import psutil
 import yaml
 
-from katibpy.api.codec import load_documents
-from katibpy.app.admission import admit
-from katibpy.app.local import LocalEngine, local_checks
-from katibpy.core.phases import ExperimentPhase, experiment_phase
+from katibpy.app.loading import collection_paused
+
+# As `katib` loads what it runs.
+with collection_paused():
+    from katibpy.api.codec import load_documents
+    from katibpy.app.admission import admit
+    from katibpy.app.local import LocalEngine, local_checks
+    from katibpy.core.phases import ExperimentPhase, experiment_phase
 
 ALLOWED_EXTRA_MILLISECONDS = 15.0
 ALLOWED_START_SECONDS = 1.0
