@@ -41,6 +41,8 @@ ALLOWED_START_SECONDS = 1.0
 ALLOWED_GET_SECONDS = 0.5
 ALLOWED_CONTROLLER_MEGABYTES = 150.0
 ALLOWED_SERVICE_MEGABYTES = 300.0
+MEMORY_PARALLEL = 8
+"""So many trials at once at least: an algorithm that reads a long history answers for several together."""
 WARM_UP = 10
 NO_OP = ("sh", "-c", "echo loss=$0")
 KATIB = Path(sys.executable).with_name("katib")
@@ -214,6 +216,7 @@ def resident_memory(*, trials: int, parallel: int, algorithm: str) -> dict[str, 
         "benchmark": "resident_memory",
         "algorithm": algorithm,
         "trials": trials,
+        "parallel": parallel,
         "seconds": round(result["wall_seconds"], 1),
         "controller_megabytes": round(controller, 1),
         "service_megabytes": round(service, 1),
@@ -250,7 +253,9 @@ def main() -> None:
     if arguments.memory_trials:
         parts.append(
             lambda: resident_memory(
-                trials=arguments.memory_trials, parallel=arguments.parallel, algorithm=arguments.algorithm
+                trials=arguments.memory_trials,
+                parallel=max(arguments.parallel, MEMORY_PARALLEL),
+                algorithm=arguments.algorithm,
             )
         )
     for part in parts:
