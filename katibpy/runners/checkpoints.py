@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,8 +34,14 @@ class CopyStopped(Exception):
 
 def file_name_of(trial: Trial) -> str:
     """What is called after a trial: its name, and a digest of its uid, so that namesakes are told apart."""
-    digest = hashlib.sha256((trial.metadata.uid or "").encode()).hexdigest()[:_DIGEST_LENGTH]
-    return f"{quote(trial.metadata.name, safe='')}-{digest}"
+    return _file_name(trial.metadata.name, trial.metadata.uid or "")
+
+
+@lru_cache(maxsize=256)
+def _file_name(trial_name: str, trial_uid: str) -> str:
+    # Asked for at every step of a trial's run.
+    digest = hashlib.sha256(trial_uid.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return f"{quote(trial_name, safe='')}-{digest}"
 
 
 def checkpoint_directory(trial: Trial, root: Path) -> Path:

@@ -25,6 +25,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -64,6 +65,7 @@ def directory_of(trial: Trial, root: Path) -> Path:
     return namespace_directory(root, trial.metadata.namespace) / file_name_of(trial)
 
 
+@lru_cache(maxsize=64)
 def namespace_directory(root: Path, namespace: str) -> Path:
     """Where a runner over `root` keeps the trials of a namespace."""
     # A dot alone would be a directory of another meaning.
