@@ -17,8 +17,8 @@ from katibpy.algo.space import Space, Value
 from suggestion_services.brackets import Bracket, hyperband_brackets
 from suggestion_services.hyperband import EXAMPLE_RESOURCE
 from suggestion_services.new_configurations import RandomConfigurations
-from suggestion_services.resource import Resource, no_smallest, resource_problems, times_larger, without
 from suggestion_services.rung_places import Place, Run, Rungs, is_pending, ranked
+from suggestion_services.rung_resource import Resource, no_smallest, resource_problems, times_larger, without
 
 _UNKNOWN = (Outcome.PROPOSED, Outcome.ACTIVE, Outcome.KILLED)
 """Without a result that tells anything about the configuration."""

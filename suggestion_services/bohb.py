@@ -17,7 +17,7 @@ from katibpy.algo.space import Value
 from suggestion_services.bohb_model import Density, ModelSpace
 from suggestion_services.hyperband import Hyperband, HyperbandSettings
 from suggestion_services.new_configurations import Configurations, independent_draws
-from suggestion_services.resource import Resource, without
+from suggestion_services.rung_resource import Resource, without
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from katibpy.algo.space import Value
-from suggestion_services.resource import Resource, times_larger
+from suggestion_services.rung_resource import Resource, times_larger
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from katibpy.algo.space import Value
 from katibpy.api.experiment import FeasibleSpace, ParameterSpec
 from suggestion_services.brackets import Bracket, describe, hyperband_brackets, sizes_from
 from suggestion_services.new_configurations import Configurations, RandomConfigurations
-from suggestion_services.resource import Resource, no_smallest, resource_problems, without
 from suggestion_services.rung_places import Place, Run, Rungs, is_pending, ranked
+from suggestion_services.rung_resource import Resource, no_smallest, resource_problems, without
 
 EXAMPLE_RESOURCE = ParameterSpec(
     name="epochs", parameter_type="int", feasible_space=FeasibleSpace(min="1", max="27")

@@ -87,7 +87,7 @@ class Algorithm(ABC):
     repeats: ClassVar[bool] = False
     """Whether it may propose an assignment again on purpose, to run it longer or once more."""
     example_settings: ClassVar[Mapping[str, str]] = {}
-    """Settings with which anyone can try it, suites and documents: those without a default, and quick ones."""
+    """Settings to try it with, for suites and documents: those without a default, and quick ones."""
     example_parameters: ClassVar[tuple[ParameterSpec, ...]] = ()
     """Parameters that the example settings speak of, to be added to a space that has not got them."""
 
