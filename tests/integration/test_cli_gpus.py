@@ -10,6 +10,7 @@ from katibpy.api.status_conditions import find_condition
 from katibpy.api.trial import Trial
 from katibpy.app.state import State
 from tests.integration.cli_process import CommandLine
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import QUICK, experiment_text
 
 WHOLE = "{limits: {nvidia.com/gpu: 1}}"
@@ -71,10 +72,10 @@ def test_a_trial_says_what_it_waits_for(katib: CommandLine) -> None:
         assert running.end().code == 0
 
 
-def test_gpus_where_there_are_none_are_refused_in_one_line(katib: CommandLine) -> None:
+def test_gpus_where_there_are_none_are_refused_in_one_line(katib: CommandLine, here: CommandHere) -> None:
     file = gpu_file(katib.folder)
     for command in ("run", "validate"):
-        ended = katib(command, file, "--gpus", "none")
+        ended = here(command, file, "--gpus", "none")
         assert ended.code == 2
         (line,) = [line for line in ended.stderr.splitlines() if "experiment.yaml" in line]
         assert line.endswith(
@@ -82,20 +83,20 @@ def test_gpus_where_there_are_none_are_refused_in_one_line(katib: CommandLine) -
         )
         (number,) = [n for n, text in enumerate(file.read_text().splitlines(), 1) if "nvidia.com" in text]
         assert f":{number}: " in line
-    assert katib("validate", file, "--gpus", "0").code == 0
+    assert here("validate", file, "--gpus", "0").code == 0
     assert not (katib.folder / ".katib").exists()
 
 
-def test_more_than_there_is_is_refused_with_both_numbers(katib: CommandLine) -> None:
+def test_more_than_there_is_is_refused_with_both_numbers(katib: CommandLine, here: CommandHere) -> None:
     file = gpu_file(katib.folder, resources='{limits: {nvidia.com/gpu: 3, cpu: "4096"}}')
-    ended = katib("run", file, "--gpus", "0,1")
+    ended = here("run", file, "--gpus", "0,1")
     assert ended.code == 2
     assert "must be at most 2, all GPUs there are, got 3" in ended.stderr
     assert "the cpus of this host, got 4096" in ended.stderr
 
 
 @pytest.mark.parametrize("words", ["first", "0,0", "0,,1"])
-def test_words_that_mean_no_gpus_are_refused(katib: CommandLine, words: str) -> None:
-    ended = katib("run", gpu_file(katib.folder), "--gpus", words)
+def test_words_that_mean_no_gpus_are_refused(katib: CommandLine, here: CommandHere, words: str) -> None:
+    ended = here("run", gpu_file(katib.folder), "--gpus", words)
     assert ended.code == 2
     assert ended.stderr.startswith("error: --gpus must ")

@@ -11,6 +11,7 @@ import pytest
 
 from katibpy.api.trial import Trial
 from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import experiment_file
 
 # Kubernetes, and so the runner, makes one dollar sign of two.
@@ -27,7 +28,7 @@ def katib(tmp_path: Path) -> CommandLine:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_stops_the_trials_and_tells_how_to_resume(
-    katib: CommandLine, number: signal.Signals
+    katib: CommandLine, here: CommandHere, number: signal.Signals
 ) -> None:
     file = experiment_file(katib.folder, "a name", command=WAITS)
     file.write_text(file.read_text().replace("name: a name", "name: tune"))
@@ -45,7 +46,7 @@ def test_the_first_signal_stops_the_trials_and_tells_how_to_resume(
 
     names = trial_names(katib)
     (katib.folder / "go").touch()
-    resumed = katib(*shlex.split(resume.removeprefix("resume with: katib ")))
+    resumed = here(*shlex.split(resume.removeprefix("resume with: katib ")))
     assert resumed.code == 0, resumed
     assert "experiment tune resumes after 0 trials" in resumed.stderr
     status = katib.experiment().status
@@ -53,7 +54,7 @@ def test_the_first_signal_stops_the_trials_and_tells_how_to_resume(
     assert set(names) <= set(trial_names(katib))
 
 
-def test_the_second_signal_kills(katib: CommandLine) -> None:
+def test_the_second_signal_kills(katib: CommandLine, here: CommandHere) -> None:
     file = experiment_file(katib.folder, command=STUBBORN)
     with katib.start("run", file) as running:
         katib.wait(has_running_trials(2))
@@ -70,7 +71,7 @@ def test_the_second_signal_kills(katib: CommandLine) -> None:
     assert processes_are_gone(katib.folder / "pids")
 
     (katib.folder / "go").touch()
-    resumed = katib("run", file)
+    resumed = here("run", file)
     assert resumed.code == 0, resumed
     status = katib.experiment().status
     assert (status.trials, status.trials_succeeded) == (4, 4)
@@ -86,7 +87,7 @@ def test_a_signal_to_a_quiet_run_is_no_less_clear(katib: CommandLine) -> None:
     assert "resume with: " in ended.stderr
 
 
-def test_trials_that_ended_before_the_signal_are_kept(katib: CommandLine) -> None:
+def test_trials_that_ended_before_the_signal_are_kept(katib: CommandLine, here: CommandHere) -> None:
     once = f"if mkdir first 2>/dev/null; then :; else {WAITS}; fi; echo loss=$X"
     file = experiment_file(katib.folder, command=once)
     with katib.start("run", file) as running:
@@ -100,7 +101,7 @@ def test_trials_that_ended_before_the_signal_are_kept(katib: CommandLine) -> Non
     so_far = rf"interrupted after 1 of 4 trials, best so far loss=\S+ by {best.best_trial_name}"
     assert re.search(so_far, ended.stderr)
     (katib.folder / "go").touch()
-    resumed = katib("run", file)
+    resumed = here("run", file)
     assert resumed.code == 0, resumed
     assert "resumes after 1 trial:" in resumed.stderr
     assert "[1/4]" not in resumed.stderr

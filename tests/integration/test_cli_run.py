@@ -9,6 +9,7 @@ import pytest
 from katibpy.api.codec import load_documents, to_dict
 from katibpy.api.experiment import Experiment
 from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import experiment_file, experiment_text
 
 FAILS = "echo before; echo no luck >&2; exit 3"
@@ -41,8 +42,8 @@ def test_a_run_prints_a_line_for_each_trial_and_the_best_as_a_table(katib: Comma
     assert best.best_trial_name in last_best
 
 
-def test_json_is_the_final_experiment_and_nothing_else(katib: CommandLine) -> None:
-    ended = katib("run", experiment_file(katib.folder), "-o", "json")
+def test_json_is_the_final_experiment_and_nothing_else(katib: CommandLine, here: CommandHere) -> None:
+    ended = here("run", experiment_file(katib.folder), "-o", "json")
     assert ended.code == 0, ended
     data = json.loads(ended.stdout)
     assert (data["apiVersion"], data["kind"]) == ("kubeflow.org/v1beta1", "Experiment")
@@ -52,20 +53,20 @@ def test_json_is_the_final_experiment_and_nothing_else(katib: CommandLine) -> No
     assert to_dict(document.resource) == to_dict(katib.experiment()) == data
 
 
-def test_several_experiments_run_at_once_and_make_a_list(katib: CommandLine) -> None:
+def test_several_experiments_run_at_once_and_make_a_list(katib: CommandLine, here: CommandHere) -> None:
     # Each trial waits for one of the other experiment, so one after the other would never end.
     first = "touch first; while [ ! -e second ]; do sleep 0.05; done; echo loss=$X"
     second = "touch second; while [ ! -e first ]; do sleep 0.05; done; echo loss=$X"
     text = experiment_text("one", command=first) + "---\n" + experiment_text("two", command=second)
     (katib.folder / "both.yaml").write_text(text)
-    ended = katib("run", "both.yaml", "-q", "-o", "yaml")
+    ended = here("run", "both.yaml", "-q", "-o", "yaml")
     assert (ended.code, ended.stderr) == (0, ""), ended
     names = [document.resource.metadata.name for document in load_documents(ended.stdout)]
     assert names == ["one", "two"]
 
 
-def test_a_failed_experiment_ends_with_1_and_tells_why(katib: CommandLine) -> None:
-    ended = katib("run", experiment_file(katib.folder, command=FAILS))
+def test_a_failed_experiment_ends_with_1_and_tells_why(katib: CommandLine, here: CommandHere) -> None:
+    ended = here("run", experiment_file(katib.folder, command=FAILS))
     assert ended.code == 1
     assert "PROBLEM  2 of 2 failed trials, for example tune-" in ended.stdout
     assert ": the process ended with exit code 3\n" in ended.stdout
@@ -77,9 +78,9 @@ def test_a_failed_experiment_ends_with_1_and_tells_why(katib: CommandLine) -> No
     assert "2 of 2 failed trials" in katib.ask("explain", "tune").stdout
 
 
-def test_failed_trials_do_not_make_a_failed_experiment(katib: CommandLine) -> None:
+def test_failed_trials_do_not_make_a_failed_experiment(katib: CommandLine, here: CommandHere) -> None:
     file = experiment_file(katib.folder, command=FAILS_SOMETIMES, maximum=8, max_failed=7)
-    ended = katib("run", file)
+    ended = here("run", file)
     status = katib.experiment().status
     assert ended.code == 0, ended
     assert 0 < status.trials_failed < 8
@@ -91,21 +92,23 @@ def test_failed_trials_do_not_make_a_failed_experiment(katib: CommandLine) -> No
     )
 
 
-def test_running_a_finished_file_again_prints_its_result(katib: CommandLine) -> None:
+def test_running_a_finished_file_again_prints_its_result(katib: CommandLine, here: CommandHere) -> None:
     file = experiment_file(katib.folder)
-    first, again = katib("run", file), katib("run", file)
+    first, again = here("run", file), here("run", file)
     assert (again.code, again.stdout) == (0, first.stdout)
     assert again.stderr == "experiment tune ended before; its result follows (--replace starts over)\n"
-    katib("run", experiment_file(katib.folder, "bad", command=FAILS))
-    assert katib("run", "bad.yaml", "-q").code == 1
+    here("run", experiment_file(katib.folder, "bad", command=FAILS))
+    assert here("run", "bad.yaml", "-q").code == 1
 
 
-def test_a_changed_spec_is_refused_with_its_fields_until_it_replaces(katib: CommandLine) -> None:
+def test_a_changed_spec_is_refused_with_its_fields_until_it_replaces(
+    katib: CommandLine, here: CommandHere
+) -> None:
     file = experiment_file(katib.folder)
-    assert katib("run", file, "-q").code == 0
+    assert here("run", file, "-q").code == 0
     before = katib.experiment()
     file.write_text(file.read_text().replace('max: "0.9"', 'max: "0.5"').replace("seed: 1", "seed: 2"))
-    refused = katib("run", file)
+    refused = here("run", file)
     assert (refused.code, refused.stdout) == (2, "")
     lines = {name: file.read_text().split(name)[0].count("\n") + 1 for name in ("seed:", "max:")}
     assert f"{file}:{lines['seed:']}: spec.seed must not change" in refused.stderr
@@ -113,17 +116,17 @@ def test_a_changed_spec_is_refused_with_its_fields_until_it_replaces(katib: Comm
     assert "was '0.9', got '0.5'" in refused.stderr
     assert "--replace" in refused.stderr
     assert katib.experiment() == before
-    replaced = katib("run", file, "--replace", "-o", "name")
+    replaced = here("run", file, "--replace", "-o", "name")
     assert (replaced.code, replaced.stdout) == (0, "experiment.kubeflow.org/tune\n")
     assert "starts over" in replaced.stderr
     assert katib.experiment().metadata.uid != before.metadata.uid
 
 
-def test_an_edited_budget_is_applied(katib: CommandLine) -> None:
+def test_an_edited_budget_is_applied(katib: CommandLine, here: CommandHere) -> None:
     file = experiment_file(katib.folder, extra="resumePolicy: LongRunning\n")
-    assert katib("run", file, "-q").code == 0
+    assert here("run", file, "-q").code == 0
     file.write_text(file.read_text().replace("maxTrialCount: 4", "maxTrialCount: 6"))
-    ended = katib("run", file)
+    ended = here("run", file)
     assert ended.code == 0, ended
     assert "experiment tune goes on after 4 trials with spec.maxTrialCount edited" in ended.stderr
     assert "[5/6]" in ended.stderr
@@ -131,11 +134,13 @@ def test_an_edited_budget_is_applied(katib: CommandLine) -> None:
     assert katib.experiment().status.trials_succeeded == 6
 
 
-def test_a_second_run_names_the_process_that_has_the_state_directory(katib: CommandLine) -> None:
+def test_a_second_run_names_the_process_that_has_the_state_directory(
+    katib: CommandLine, here: CommandHere
+) -> None:
     file = experiment_file(katib.folder, command=WAITS)
     with katib.start("run", file) as running:
         katib.wait(has_running_trials(1))
-        second = katib("run", file)
+        second = here("run", file)
         assert (second.code, second.stdout) == (2, "")
         assert f"process {running.process.pid}" in second.stderr
         assert katib.ask("get", "trials").code == 0
@@ -152,11 +157,11 @@ def test_a_second_run_names_the_process_that_has_the_state_directory(katib: Comm
     ],
 )
 def test_bad_input_is_refused_before_anything_is_made(
-    katib: CommandLine, text: str | None, said: str
+    katib: CommandLine, here: CommandHere, text: str | None, said: str
 ) -> None:
     if text is not None:
         (katib.folder / "bad.yaml").write_text(text)
-    ended = katib("run", "bad.yaml", "-o", "json")
+    ended = here("run", "bad.yaml", "-o", "json")
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith("bad.yaml")
     assert said in ended.stderr

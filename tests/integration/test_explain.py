@@ -26,6 +26,7 @@ from katibpy.app.admission import admit
 from katibpy.app.local import LocalEngine
 from katibpy.app.state import State
 from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.command_here import CommandHere
 from tests.integration.process_table import algorithm_services
 from tests.unit.cli.documents import experiment_file, experiment_text
 
@@ -67,10 +68,10 @@ def shell(katib: CommandLine, command: str) -> subprocess.CompletedProcess[str]:
 # Trials that fail.
 
 
-def test_the_traceback_that_all_failures_share_is_told(katib: CommandLine) -> None:
+def test_the_traceback_that_all_failures_share_is_told(katib: CommandLine, here: CommandHere) -> None:
     (katib.folder / "train.py").write_text("import sys\nraise ValueError(f'bad {sys.argv[1]}')\n")
     command = f"{sys.executable} train.py $X"
-    assert katib("run", experiment_file(katib.folder, command=command, max_failed=3, maximum=5)).code == 1
+    assert here("run", experiment_file(katib.folder, command=command, max_failed=3, maximum=5)).code == 1
     first, second = findings(katib, "tune")
     assert re.match(r"3 of 3 failed trials, for example tune-\w+: ValueError: bad 0\.\d+$", first["what"])
     assert first["evidence"][0] == "the process ended with exit code 1"
@@ -78,7 +79,7 @@ def test_the_traceback_that_all_failures_share_is_told(katib: CommandLine) -> No
     assert second["kind"] == "MaxFailedReached"
 
 
-def test_failures_of_some_parameter_values_are_told_by_these(katib: CommandLine) -> None:
+def test_failures_of_some_parameter_values_are_told_by_these(katib: CommandLine, here: CommandHere) -> None:
     text = experiment_text(
         command="case $X in b) echo no b >&2; exit 3;; esac; echo loss=1",
         algorithm="grid",
@@ -97,7 +98,7 @@ def test_failures_of_some_parameter_values_are_told_by_these(katib: CommandLine)
     )
     text += " " * 18 + "- name: Y\n" + " " * 20 + 'value: "${trialParameters.y}"\n'
     (katib.folder / "tune.yaml").write_text(text)
-    ended = katib("run", "tune.yaml", "-q")
+    ended = here("run", "tune.yaml", "-q")
     assert ended.code == 0, ended
     result, failure = findings(katib, "tune")
     assert result["kind"] == "SearchExhausted"
@@ -106,10 +107,10 @@ def test_failures_of_some_parameter_values_are_told_by_these(katib: CommandLine)
     assert "all of them have x=b, and no trial that succeeded has" in failure["evidence"]
 
 
-def test_a_suggested_filter_makes_the_experiment_succeed(katib: CommandLine) -> None:
+def test_a_suggested_filter_makes_the_experiment_succeed(katib: CommandLine, here: CommandHere) -> None:
     text = experiment_text(command='echo "epoch 1: loss: $X (best)"')
     (katib.folder / "tune.yaml").write_text(text)
-    assert katib("run", "tune.yaml").code == 1
+    assert here("run", "tune.yaml").code == 1
     finding = one(findings(katib, "tune"), "MetricsUnavailable")
     assert re.match(r"line 1: epoch 1: loss: 0\.\d+ \(best\)$", finding["evidence"][0])
     filters = re.search(r"metricsFormat: (\[.*\])$", finding["advice"])
@@ -120,12 +121,12 @@ def test_a_suggested_filter_makes_the_experiment_succeed(katib: CommandLine) -> 
         "  parallelTrialCount",
     )
     (katib.folder / "tune.yaml").write_text(mended)
-    ended = katib("run", "tune.yaml", "--replace")
+    ended = here("run", "tune.yaml", "--replace")
     assert ended.code == 0, ended
 
 
-def test_a_metric_by_another_name_is_found(katib: CommandLine) -> None:
-    assert katib("run", experiment_file(katib.folder, command="echo val_loss=$X epoch=1")).code == 1
+def test_a_metric_by_another_name_is_found(katib: CommandLine, here: CommandHere) -> None:
+    assert here("run", experiment_file(katib.folder, command="echo val_loss=$X epoch=1")).code == 1
     finding = one(findings(katib, "tune"), "MetricsUnavailable")
     assert "the trial reports 'val_loss' instead" in finding["what"]
     assert "metrics that did appear: val_loss, epoch" in finding["evidence"]
@@ -133,9 +134,10 @@ def test_a_metric_by_another_name_is_found(katib: CommandLine) -> None:
 
 def test_a_program_that_is_missing_is_named_with_the_state_directory_in_the_advice(
     katib: CommandLine,
+    here: CommandHere,
 ) -> None:
     file = experiment_file(katib.folder, command="no-such-program $X")
-    ended = katib("run", file, "--state-dir", "elsewhere")
+    ended = here("run", file, "--state-dir", "elsewhere")
     assert ended.code == 1
     assert "PROBLEM  2 of 2 failed trials" in ended.stdout
     assert "have the script call programs that this machine has" in ended.stdout
@@ -180,7 +182,7 @@ def test_after_a_kill_the_command_that_goes_on_is_told_and_works(katib: CommandL
     assert findings(katib, "tune")[0]["kind"] == "MaxTrialsReached"
 
 
-def test_an_interruption_is_told(katib: CommandLine) -> None:
+def test_an_interruption_is_told_and_a_run_of_something_else_does_not_count(katib: CommandLine) -> None:
     file = experiment_file(katib.folder, command="sleep 60")
     with katib.start("run", file) as running:
         katib.wait(has_running_trials(1))
@@ -189,6 +191,16 @@ def test_an_interruption_is_told(katib: CommandLine) -> None:
     (finding,) = findings(katib, "tune")
     assert finding["kind"] == "NotRunning"
     assert re.match(r"it was interrupted \d+s ago", finding["evidence"][0])
+    (katib.folder / "other.yaml").write_text(experiment_text("other", command=WAITS))
+    with katib.start("run", "other.yaml", "-q") as running:
+        katib.wait(has_running_trials(1, "other"))
+        (finding,) = findings(katib, "tune")
+        assert "was not given this one" in finding["what"]
+        assert f"wait for pid {running.process.pid} or end it" in finding["advice"]
+        (at_work,) = findings(katib, "other")
+        assert at_work["kind"] == "Running"
+        (katib.folder / "go").touch()
+        assert running.end().code == 0
 
 
 def test_without_its_file_an_experiment_goes_on_by_what_is_stored(katib: CommandLine) -> None:
@@ -204,24 +216,6 @@ def test_without_its_file_an_experiment_goes_on_by_what_is_stored(katib: Command
     resumed = shell(katib, command[1])
     assert resumed.returncode == 0, resumed
     assert katib.experiment().status.trials_succeeded == 4
-
-
-def test_a_run_of_something_else_does_not_count(katib: CommandLine) -> None:
-    file = experiment_file(katib.folder, command="sleep 60")
-    with katib.start("run", file) as running:
-        katib.wait(has_running_trials(1))
-        running.signal(signal.SIGINT)
-        running.end()
-    (katib.folder / "other.yaml").write_text(experiment_text("other", command=WAITS))
-    with katib.start("run", "other.yaml", "-q") as running:
-        katib.wait(has_running_trials(1, "other"))
-        (finding,) = findings(katib, "tune")
-        assert "was not given this one" in finding["what"]
-        assert f"wait for pid {running.process.pid} or end it" in finding["advice"]
-        (at_work,) = findings(katib, "other")
-        assert at_work["kind"] == "Running"
-        (katib.folder / "go").touch()
-        assert running.end().code == 0
 
 
 # Experiments that wait.
@@ -312,8 +306,8 @@ def first_trial(katib: CommandLine) -> str:
 # The command itself.
 
 
-def test_names_are_taken_as_they_are_printed(katib: CommandLine) -> None:
-    assert katib("run", experiment_file(katib.folder, maximum=2)).code == 0
+def test_names_are_taken_as_they_are_printed(katib: CommandLine, here: CommandHere) -> None:
+    assert here("run", experiment_file(katib.folder, maximum=2)).code == 0
     name = first_trial(katib)
     by_word = katib.ask("explain", "trial", name).stdout
     assert by_word.startswith(f"trial {name}: Succeeded")
@@ -324,8 +318,8 @@ def test_names_are_taken_as_they_are_printed(katib: CommandLine) -> None:
     assert both["kind"] == "Trial"
 
 
-def test_a_name_that_is_not_there_is_told_with_the_nearest(katib: CommandLine) -> None:
-    assert katib("run", experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)).code == 0
+def test_a_name_that_is_not_there_is_told_with_the_nearest(katib: CommandLine, here: CommandHere) -> None:
+    assert here("run", experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)).code == 0
     told = katib.ask("explain", "tunes")
     assert told.code == 2
     assert "there is no experiment 'tunes' in namespace 'default'; did you mean 'tune'?" in told.stderr

@@ -14,6 +14,7 @@ from katibpy.api.trial import Trial
 from katibpy.app.state import State
 from katibpy.core.phases import TrialPhase, trial_phase
 from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import experiment_file, experiment_text
 
 MIXED = "echo the output\ncase $X in 0.[1-4]*) echo no luck >&2; exit 3;; esac\necho loss=$X"
@@ -53,9 +54,9 @@ def phases(state: State) -> dict[str, TrialPhase]:
 
 
 @pytest.mark.parametrize("policy", ["all", "failed", "best", "none"])
-def test_the_policy_says_whose_files_stay(katib: CommandLine, policy: str) -> None:
+def test_the_policy_says_whose_files_stay(katib: CommandLine, here: CommandHere, policy: str) -> None:
     file = experiment_file(katib.folder, command=MIXED, maximum=8, max_failed=8)
-    ended = katib("run", file, "--keep-trials", policy)
+    ended = here("run", file, "--keep-trials", policy)
     assert ended.code == 0, ended
     with katib.state() as state:
         by_phase = phases(state)
@@ -105,7 +106,7 @@ def test_the_best_trials_checkpoint_is_there_all_the_time(katib: CommandLine) ->
     assert len(seen) > 1
 
 
-def test_after_a_crash_the_leftovers_go(katib: CommandLine) -> None:
+def test_after_a_crash_the_leftovers_go(katib: CommandLine, here: CommandHere) -> None:
     file = experiment_file(katib.folder, command=WAITS, maximum=6, parallel=2)
     (katib.folder / "go").touch()
     with katib.start("run", file, "--keep-trials", "all") as running:
@@ -116,47 +117,53 @@ def test_after_a_crash_the_leftovers_go(katib: CommandLine) -> None:
     (katib.folder / "go").touch()
     with katib.state() as state:
         assert len(kept(state)) >= 3
-    ended = katib("run", file, "--keep-trials", "best")
+    ended = here("run", file, "--keep-trials", "best")
     assert ended.code == 0, ended
     with katib.state() as state:
         assert len(trials(state)) == 6
         assert kept(state) == {best_of(state)}
 
 
-def test_running_a_finished_experiment_again_applies_another_policy(katib: CommandLine) -> None:
+def test_running_a_finished_experiment_again_applies_another_policy(
+    katib: CommandLine, here: CommandHere
+) -> None:
     file = experiment_file(katib.folder)
-    assert katib("run", file).code == 0
+    assert here("run", file).code == 0
     with katib.state() as state:
         assert len(kept(state)) == 4
-    assert katib("run", file, "--keep-trials", "none").code == 0
+    assert here("run", file, "--keep-trials", "none").code == 0
     with katib.state() as state:
         assert kept(state) == set()
         assert len(state.resources.history("").records) == 0
 
 
-def test_other_experiments_of_the_state_directory_are_left_alone(katib: CommandLine) -> None:
+def test_other_experiments_of_the_state_directory_are_left_alone(
+    katib: CommandLine, here: CommandHere
+) -> None:
     (katib.folder / "other.yaml").write_text(experiment_text("other", maximum=2))
-    assert katib("run", "other.yaml").code == 0
-    assert katib("run", experiment_file(katib.folder), "--keep-trials", "none").code == 0
+    assert here("run", "other.yaml").code == 0
+    assert here("run", experiment_file(katib.folder), "--keep-trials", "none").code == 0
     with katib.state() as state:
         assert {name.rpartition("-")[0] for name in kept(state)} == {"other"}
 
 
-def test_a_template_that_retains_its_runs_keeps_them(katib: CommandLine) -> None:
+def test_a_template_that_retains_its_runs_keeps_them(katib: CommandLine, here: CommandHere) -> None:
     text = experiment_text().replace("trialTemplate:", "trialTemplate:\n    retain: true")
     (katib.folder / "tune.yaml").write_text(text)
-    assert katib("run", "tune.yaml", "--keep-trials", "none").code == 0
+    assert here("run", "tune.yaml", "--keep-trials", "none").code == 0
     with katib.state() as state:
         assert len(kept(state)) == 4
 
 
-def test_a_huge_output_is_cut_and_all_its_metrics_are_collected(katib: CommandLine) -> None:
+def test_a_huge_output_is_cut_and_all_its_metrics_are_collected(
+    katib: CommandLine, here: CommandHere
+) -> None:
     command = (
         "for i in 1 2 3 4 5 6 7 8; do head -c 1000000 /dev/zero | tr '\\\\0' x | fold -w 99; echo; "
         "echo loss=$i; sleep 0.05; done; echo the end"
     )
     file = experiment_file(katib.folder, command=command, maximum=1, parallel=1, max_failed=1)
-    ended = katib("run", file, "--log-limit", "1Mi")
+    ended = here("run", file, "--log-limit", "1Mi")
     assert ended.code == 0, ended
     with katib.state() as state:
         ((name, trial),) = trials(state).items()
@@ -169,7 +176,7 @@ def test_a_huge_output_is_cut_and_all_its_metrics_are_collected(katib: CommandLi
     assert logs.endswith("the end\n")
 
 
-def test_a_trial_waits_for_disk_space_and_says_so(katib: CommandLine) -> None:
+def test_a_trial_waits_for_disk_space_and_says_so(katib: CommandLine, here: CommandHere) -> None:
     file = experiment_file(katib.folder)
 
     def is_told(state: State) -> bool:
@@ -185,7 +192,7 @@ def test_a_trial_waits_for_disk_space_and_says_so(katib: CommandLine) -> None:
             assert set(phases(state).values()) == {TrialPhase.PENDING}
         running.signal(signal.SIGINT)
         assert running.end().code == 130
-    assert katib("run", file).code == 0
+    assert here("run", file).code == 0
 
 
 @pytest.mark.parametrize(
@@ -215,10 +222,10 @@ def test_an_interrupted_run_is_resumed_with_the_same_settings(katib: CommandLine
     assert f"resume with: katib run {' '.join(options)} {file}" in ended.stderr
 
 
-def test_everything_is_readable_by_its_user_only(katib: CommandLine) -> None:
+def test_everything_is_readable_by_its_user_only(katib: CommandLine, here: CommandHere) -> None:
     previous = os.umask(0o022)
     try:
-        assert katib("run", experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)).code == 0
+        assert here("run", experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)).code == 0
     finally:
         os.umask(previous)
     state = katib.folder / ".katib"
