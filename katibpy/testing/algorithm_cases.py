@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -97,12 +97,24 @@ SPACES: Mapping[str, Sequence[ParameterSpec]] = {
 """The spaces that are named in what the probe is told."""
 
 
-def kind_spaces() -> dict[str, tuple[ParameterSpec, ...]]:
-    """A space for each kind alone and for each pair of different kinds."""
-    spaces: dict[str, tuple[ParameterSpec, ...]] = {name: (kind,) for name, kind in KINDS.items()}
-    for first, second in combinations(KINDS, 2):
-        spaces[f"{first} and {second}"] = (KINDS[first].but(name="a"), KINDS[second].but(name="b"))
-    return spaces
+def kind_spaces() -> list[tuple[ParameterSpec, ...]]:
+    """A space for each kind alone."""
+    return [(kind,) for kind in KINDS.values()]
+
+
+def crowded_spaces() -> list[tuple[ParameterSpec, ...]]:
+    """Spaces of four kinds each; any two kinds meet in at least one of them."""
+    kinds = list(KINDS.values())
+    twos = [kinds[place : place + 2] for place in range(0, len(kinds), 2)]
+    return [
+        tuple(kind.but(name=name) for name, kind in zip("abcd", (*first, *second), strict=False))
+        for first, second in combinations(twos, 2)
+    ]
+
+
+def pairs_of(parameters: Iterable[ParameterSpec]) -> list[tuple[ParameterSpec, ...]]:
+    """A space for each two of the parameters."""
+    return list(combinations(parameters, 2))
 
 
 def experiment(
@@ -265,7 +277,25 @@ def play(
     objective: Objectives | None = None,
     restart: bool = False,
 ) -> Run:
-    """Runs until `trials` proposals were made or the algorithm is exhausted.
+    """Runs until `trials` proposals were made or the algorithm is exhausted; for arguments see `steps`.
+
+    Raises:
+        BrokenPromiseError: a proposal is outside the space.
+    """
+    runs = list(steps(subject, posed, trials=trials, batch=batch, objective=objective, restart=restart))
+    return runs[-1] if runs else Run()
+
+
+def steps(
+    subject: Subject,
+    posed: Experiment,
+    *,
+    trials: int,
+    batch: int = 1,
+    objective: Objectives | None = None,
+    restart: bool = False,
+) -> Iterator[Run]:
+    """The one growing run after each reply, until `trials` proposals were made or the algorithm is exhausted.
 
     Args:
         subject: whom to ask.
@@ -304,6 +334,6 @@ def play(
                     name=proposal.trial_name,
                 )
             )
+        yield run
         if reply.exhausted or not reply.proposals:
-            break
-    return run
+            return

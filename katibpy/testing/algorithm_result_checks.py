@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
 
 from katibpy.algo.history import Outcome
-from katibpy.algo.law import below_one
-from katibpy.algo.randomness import generator
 from katibpy.algo.settings import SettingRow
-from katibpy.algo.space import Value, space_of
-from katibpy.api.experiment import Experiment, ParameterSpec, ParameterType
-from katibpy.api.lineage import CHECKPOINT_FROM_LABEL
 from katibpy.errors import InvalidSettings
-from katibpy.testing.algorithm_cases import (
-    FINITE,
-    MIXED,
-    SPACES,
-    Objectives,
-    experiment,
-    parameter,
-    past,
-    play,
-    smooth,
-    taken_of,
-)
+from katibpy.testing.algorithm_cases import FINITE, MIXED, SPACES, experiment, past, taken_of
 from katibpy.testing.algorithm_subject import BrokenPromiseError, NotApplicableError, Question, Subject
-
-_TRIALS = 40
-_UNTRAINED = 0.05
-"""What a trial's loss is too high by when it was given nothing of what it could cost."""
-_SEEDS = 6
-_CHEAP_TRIALS = 6 * _TRIALS
-_CHEAP_SEEDS = 3 * _SEEDS
-_CHEAP_BATCH = 16
-_RANDOM_SEEDS = 40
-_WIN_SHARE = 0.65
-"""Share of all pairs of runs in which the algorithm's best must beat random search's: 0.5 is no better."""
 
 ODD_OUTCOMES: Sequence[tuple[Outcome, str | None]] = (
     (Outcome.SUCCEEDED, ""),
@@ -125,26 +96,6 @@ def accepts_its_defaults(subject: Subject) -> None:
             raise BrokenPromiseError(f"setting {row.name}={row.default}, its default: {refusal}") from None
 
 
-def finds_better_than_random_search(subject: Subject) -> None:
-    """An algorithm that learns finds better values than random search at the same cost on easy landscapes."""
-    if not subject.learns:
-        raise NotApplicableError("it does not learn")
-    shares = {}
-    for name, (parameters, landscape) in _landscapes().items():
-        try:
-            taken_of(subject, (parameters,))
-        except NotApplicableError:
-            continue
-        shares[name] = _win_share(subject, parameters, landscape)
-    if not shares:
-        raise NotApplicableError("it refuses all landscapes")
-    if sum(shares.values()) / len(shares) < _WIN_SHARE:
-        raise BrokenPromiseError(
-            f"best of what {_TRIALS} trials cost: it beats random search in these shares of "
-            f"pairs: {shares}; expected {_WIN_SHARE} on average"
-        )
-
-
 def losses_change_nothing_unless_it_learns(subject: Subject) -> None:
     """An algorithm that does not learn proposes the same whatever the losses are."""
     if subject.learns:
@@ -172,65 +123,3 @@ def _wrong_texts(rows: Sequence[SettingRow]) -> Iterator[tuple[str, str]]:
         for bound, away in ((rule.minimum, -1), (rule.maximum, 1), (rule.above, 0), (rule.below, 0)):
             if bound is not None:
                 yield row.name, f"{bound + away:g}"
-
-
-def _landscapes() -> Mapping[str, tuple[Sequence[ParameterSpec], Objectives]]:
-    names = tuple("abcde")
-    bowl = tuple(parameter(name, ParameterType.DOUBLE, min="0", max="1") for name in names)
-    steps = tuple(parameter(name, ParameterType.INT, min="0", max="20") for name in names[:4])
-
-    def training(assignment: Mapping[str, Value]) -> float:
-        rate = math.log10(float(assignment["rate"]))
-        penalty = {"relu": 0.0, "tanh": 0.4, "gelu": 0.2}[str(assignment["activation"])]
-        width = abs(math.log2(float(assignment["width"])) - 6)
-        return (rate + 2) ** 2 + 3 * abs(float(assignment["momentum"]) - 0.6) + penalty + 0.2 * width
-
-    return {
-        "bowl": (bowl, smooth(space_of(bowl))),
-        "steps": (steps, smooth(space_of(steps))),
-        "training": (MIXED, training),
-    }
-
-
-def _win_share(subject: Subject, parameters: Sequence[ParameterSpec], landscape: Objectives) -> float:
-    space = space_of(parameters)
-    found = [
-        _best(subject, experiment(subject, parameters, seed=seed, uid=f"seed-{seed}"), landscape)
-        for seed in range(_CHEAP_SEEDS if subject.parameters else _SEEDS)
-    ]
-    drawn = [
-        min(
-            landscape(space.from_unit_cube(point.tolist()))
-            for point in generator(seed, 1).random((_TRIALS, len(space)))
-        )
-        for seed in range(_RANDOM_SEEDS)
-    ]
-    return sum(one < other for one in found for other in drawn) / (len(found) * len(drawn))
-
-
-def _best(subject: Subject, posed: Experiment, landscape: Objectives) -> float:
-    """The lowest loss of what `_TRIALS` whole trials cost, where there may be more that cost less.
-
-    The parameters that the algorithm cannot do without are its resource: a trial costs the part that it is
-    given of their largest values, and its loss is the higher the smaller that part.
-    """
-    resources = space_of(subject.parameters)
-
-    def share(assignment: Mapping[str, Value]) -> float:
-        highest = {dimension.name: dimension.from_unit(below_one(1.0)) for dimension in resources}
-        return math.prod(float(assignment[name]) / float(most) for name, most in highest.items())
-
-    def loss(assignment: Mapping[str, Value]) -> float:
-        return landscape(assignment) + _UNTRAINED * (1 - share(assignment))
-
-    if not len(resources):
-        run = play(subject, posed, trials=_TRIALS, objective=landscape)
-        if any(CHECKPOINT_FROM_LABEL in each.labels for each in run.lines):
-            raise NotApplicableError(
-                "its trials train on what others left, which such a landscape does not show"
-            )
-        return min(run.losses)
-    run = play(subject, posed, trials=_CHEAP_TRIALS, batch=_CHEAP_BATCH, objective=loss)
-    space = space_of(posed.spec.parameters)
-    costs = accumulate(share(space.parse_assignment(texts)) for texts in run.texts)
-    return min(loss for loss, cost in zip(run.losses, costs, strict=True) if cost <= _TRIALS)

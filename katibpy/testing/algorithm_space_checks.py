@@ -13,7 +13,9 @@ from katibpy.testing.algorithm_cases import (
     FINITE,
     FINITE_UNEVEN,
     MIXED,
+    crowded_spaces,
     kind_spaces,
+    pairs_of,
     past,
     play,
     taken_of,
@@ -23,11 +25,24 @@ from katibpy.testing.algorithm_subject import BrokenPromiseError, NotApplicableE
 
 def proposes_inside_the_space(subject: Subject) -> None:
     """Proposals lie inside the space, for each kind of parameter and each pair of kinds."""
-    for parameters, posed in taken_of(subject, kind_spaces().values()):
+    for parameters, posed in _of_all_kinds(subject):
         for length in (0, 15):
             question = Question(posed, past(parameters, length), 2)
             for proposal in subject.suggest(question).proposals:
                 _must_be_inside(parameters, dict(proposal.assignment), question)
+
+
+def _of_all_kinds(subject: Subject) -> list[tuple[Sequence[ParameterSpec], Experiment]]:
+    """Each kind alone, and any two together: in one space with two others, or, if that is refused, alone."""
+    spaces = kind_spaces()
+    for crowded in crowded_spaces():
+        try:
+            taken_of(subject, (crowded,))
+        except NotApplicableError:
+            spaces += pairs_of(crowded)
+        else:
+            spaces.append(crowded)
+    return taken_of(subject, spaces)
 
 
 def writes_values_as_the_space_does(subject: Subject) -> None:

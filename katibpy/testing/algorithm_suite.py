@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from katibpy.testing import algorithm_learning_checks as learning
 from katibpy.testing import algorithm_repeat_checks as repeat
 from katibpy.testing import algorithm_result_checks as result
 from katibpy.testing import algorithm_space_checks as space
@@ -88,7 +89,7 @@ CHECKS: Sequence[Check] = tuple(
             result.names_each_bad_setting,
             result.reports_all_bad_settings_at_once,
             result.accepts_its_defaults,
-            result.finds_better_than_random_search,
+            learning.finds_better_than_random_search,
             result.losses_change_nothing_unless_it_learns,
         ),
     )
@@ -108,7 +109,7 @@ KATIBS: frozenset[str] = frozenset(
         result.entries_of_another_space_do_no_harm,
         result.names_each_bad_setting,
         result.reports_all_bad_settings_at_once,
-        result.finds_better_than_random_search,
+        learning.finds_better_than_random_search,
     )
 )
 """Names of the promises that a service can keep which speaks Katib's contract and nothing beyond it.
