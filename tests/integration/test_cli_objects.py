@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from katibpy.api.codec import load_documents
 from katibpy.cli.main import katib
-from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.cli_process import CommandLine, Ended, has_running_trials
+from tests.integration.command_here import AlgorithmAddress, CommandHere
 from tests.unit.cli.documents import experiment_file, experiment_text
 
 SAYS_MORE = """\
@@ -29,10 +30,10 @@ Ask: TypeAlias = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ran(tmp_path_factory: pytest.TempPathFactory, algorithms: AlgorithmAddress) -> Path:
     """A state directory with `tune`, which has good and bad trials, and `labelled` in namespace `team`."""
     folder = tmp_path_factory.mktemp("ran")
-    line = CommandLine(folder)
+    here = CommandHere(folder, algorithms)
     first = experiment_text("tune", command=SAYS_MORE, maximum=6, max_failed=6).replace(
         "objectiveMetricName: loss", "objectiveMetricName: loss\n    additionalMetricNames: [other]"
     )
@@ -40,7 +41,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name: labelled", "name: labelled\n  namespace: team\n  labels: {tier: gold}"
     )
     (folder / "both.yaml").write_text(f"{first}---\n{second}")
-    ended = line("run", "both.yaml", "-q")
+    ended = here("run", "both.yaml", "-q")
     assert ended.code == 0, ended
     return folder / ".katib"
 
@@ -234,37 +235,44 @@ def test_metrics_are_the_values_as_they_were_written(ask: Ask) -> None:
     assert "it reported loss, other" in wrong.stderr
 
 
-@pytest.mark.parametrize("arguments", ["get exp", "describe exp x", "logs x", "metrics x", "delete exp x"])
+@pytest.mark.parametrize("arguments", ["get exp", "describe exp x", "metrics x"])
 def test_without_a_state_directory_it_says_what_to_do(tmp_path: Path, arguments: str) -> None:
-    line = CommandLine(tmp_path)
-    ended = line(*arguments.split())
+    has_no_state_directory(tmp_path, CommandLine(tmp_path)(*arguments.split()))
+
+
+@pytest.mark.parametrize("arguments", ["logs x", "delete exp x"])
+def test_nor_does_it_do_without_one_here(tmp_path: Path, here: CommandHere, arguments: str) -> None:
+    has_no_state_directory(tmp_path, here(*arguments.split()))
+
+
+def has_no_state_directory(folder: Path, ended: Ended) -> None:
     assert (ended.code, ended.stdout) == (2, "")
     said = "no state directory .katib here: run `katib run FILE` first or give --state-dir"
     assert ended.stderr == f"error: {said}\n"
-    assert not (tmp_path / ".katib").exists()
+    assert not (folder / ".katib").exists()
 
 
-def test_deleting_without_a_run_removes_all_that_belongs_to_it(tmp_path: Path) -> None:
+def test_deleting_without_a_run_removes_all_that_belongs_to_it(tmp_path: Path, here: CommandHere) -> None:
     line = CommandLine(tmp_path)
-    assert line("run", experiment_file(tmp_path), "-q").code == 0
+    assert here("run", experiment_file(tmp_path), "-q").code == 0
     first, *others = line.ask("get", "trials", "-o", "name").stdout.split()
     deleted = line("delete", first)
     assert (deleted.code, deleted.stdout) == (0, f"trial {first.rpartition('/')[2]} deleted\n"), deleted
     assert line.ask("get", "trials", "-o", "name").stdout.split() == others
     assert line.ask("logs", first).code == 2
-    assert line("delete", "experiment", "tune", "--yes").stdout == "experiment tune deleted\n"
+    assert here("delete", "experiment", "tune", "--yes").stdout == "experiment tune deleted\n"
     for kind in ("experiments", "trials", "suggestions"):
         assert line.ask("get", kind, "-o", "name").stdout == ""
-    assert line("delete", "experiment", "tune").code == 2
+    assert here("delete", "experiment", "tune").code == 2
 
 
-def test_deleting_beside_a_run_stops_what_runs(tmp_path: Path) -> None:
+def test_deleting_beside_a_run_stops_what_runs(tmp_path: Path, here: CommandHere) -> None:
     line = CommandLine(tmp_path)
     with line.start("run", experiment_file(tmp_path, command=WAITS)) as running:
         line.wait(has_running_trials(2))
         trial = line.ask("get", "trials", "-o", "name").stdout.split()[0]
         assert "loss=" in line.ask("logs", trial).stdout
-        assert line("delete", trial).code == 0
+        assert here("delete", trial).code == 0
         assert trial not in line.ask("get", "trials", "-o", "name").stdout.split()
         deleted = line("delete", "experiment", "tune")
         assert (deleted.code, deleted.stdout) == (0, "experiment tune deleted\n")

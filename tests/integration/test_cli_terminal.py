@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import experiment_file
 
 COLUMNS = 80
@@ -80,9 +81,9 @@ def test_colours_are_left_out_where_they_are_not_wanted(
     assert ("[1/5]" in written) is ("TERM" in environment)
 
 
-def test_tables_are_cut_to_the_terminal(tmp_path: Path) -> None:
+def test_tables_are_cut_to_the_terminal(tmp_path: Path, here: CommandHere) -> None:
     name = experiment_file(tmp_path, "a-rather-long-name", maximum=2, max_failed=2).name
-    assert on_a_terminal(tmp_path, "run", name, "-q")[0] == 0
+    assert here("run", name, "-q").code == 0
     for arguments in (
         ("get", "trials"),
         ("get", "exp"),
@@ -95,9 +96,9 @@ def test_tables_are_cut_to_the_terminal(tmp_path: Path) -> None:
         assert widest(written) <= COLUMNS, (arguments, written)
 
 
-def test_deleting_asks_on_a_terminal(tmp_path: Path) -> None:
+def test_deleting_asks_on_a_terminal(tmp_path: Path, here: CommandHere) -> None:
     name = experiment_file(tmp_path, maximum=1, parallel=1, max_failed=1).name
-    assert on_a_terminal(tmp_path, "run", name, "-q")[0] == 0
+    assert here("run", name, "-q").code == 0
     ours, theirs = pty.openpty()
     code = "from katibpy.cli.main import main; main()"
     command = [sys.executable, "-P", "-c", code, "delete", "experiment", "tune"]
@@ -110,5 +111,4 @@ def test_deleting_asks_on_a_terminal(tmp_path: Path) -> None:
     os.write(ours, b"n\n")
     assert process.wait(timeout=30) == 1
     os.close(ours)
-    _, listed = on_a_terminal(tmp_path, "get", "exp", "-o", "name")
-    assert listed.strip() == "experiment.kubeflow.org/tune"
+    assert here("get", "exp", "-o", "name").stdout.strip() == "experiment.kubeflow.org/tune"

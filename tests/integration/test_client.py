@@ -21,14 +21,23 @@ from katibpy.errors import (
     Unsupported,
     WaitTimeout,
 )
+from tests.integration.command_here import AlgorithmAddress
 
 ONE_OF_SIX = {"x": search.int(1, 6)}
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[KatibClient]:
+def new(tmp_path: Path) -> Iterator[KatibClient]:
+    """A client whose state directory is not there yet, and whose runs start a service of algorithms."""
     with KatibClient(state_dir=tmp_path / "state") as client:
         yield client
+
+
+@pytest.fixture
+def client(new: KatibClient, algorithms: AlgorithmAddress) -> KatibClient:
+    """A client whose runs ask the shared service of algorithms."""
+    algorithms.use_in(new.state_dir)
+    return new
 
 
 def doubling() -> Callable[[dict[str, Any]], float]:
@@ -74,38 +83,38 @@ def wait_until(is_reached: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_what_an_algorithm_cannot_work_with_is_raised_and_not_stored(client: KatibClient) -> None:
+def test_what_an_algorithm_cannot_work_with_is_raised_and_not_stored(new: KatibClient) -> None:
     with pytest.raises(InvalidResource, match="is refused by cmaes: algorithm cmaes needs at least 2"):
-        tune(client, algorithm_name="cmaes")
-    assert client.list_experiments() == []
+        tune(new, algorithm_name="cmaes")
+    assert new.list_experiments() == []
 
 
-def test_a_tuned_function_can_be_looked_at_from_all_sides(client: KatibClient) -> None:
-    tune(client, max_trial_count=None, additional_metric_names=["z"])
-    experiment = client.wait_for_experiment_condition("double")
+def test_a_tuned_function_can_be_looked_at_from_all_sides(new: KatibClient) -> None:
+    tune(new, max_trial_count=None, additional_metric_names=["z"])
+    experiment = new.wait_for_experiment_condition("double")
     assert experiment.status.trials_succeeded == 6
-    assert client.is_experiment_created("double")
-    assert client.is_experiment_succeeded(experiment=experiment)
-    assert not client.is_experiment_running("double")
-    assert not client.is_experiment_restarting("double")
-    assert not client.is_experiment_failed("double")
-    assert client.get_experiment_conditions("double")[-1].type == "Succeeded"
-    assert [each.metadata.name for each in client.list_experiments()] == ["double"]
-    assert [each.metadata.name for each in client.list_suggestions()] == ["double"]
-    assert client.get_suggestion("double").status.suggestion_count == 6
-    trials = client.list_trials("double")
+    assert new.is_experiment_created("double")
+    assert new.is_experiment_succeeded(experiment=experiment)
+    assert not new.is_experiment_running("double")
+    assert not new.is_experiment_restarting("double")
+    assert not new.is_experiment_failed("double")
+    assert new.get_experiment_conditions("double")[-1].type == "Succeeded"
+    assert [each.metadata.name for each in new.list_experiments()] == ["double"]
+    assert [each.metadata.name for each in new.list_suggestions()] == ["double"]
+    assert new.get_suggestion("double").status.suggestion_count == 6
+    trials = new.list_trials("double")
     assert sorted(int(trial.spec.parameter_assignments[0].value) for trial in trials) == [1, 2, 3, 4, 5, 6]
-    assert client.list_trials() == trials
-    assert client.list_trials("other") == []
-    details = client.get_success_trial_details("double")
+    assert new.list_trials() == trials
+    assert new.list_trials("other") == []
+    details = new.get_success_trial_details("double")
     assert [each["name"] for each in details] == [trial.metadata.name for trial in trials]
-    best = best_of(client, "double")
+    best = best_of(new, "double")
     assert (best.parameters, best.metrics["y"]) == ({"x": 6}, 12.0)
-    assert client.get_trial(best.best_trial_name).spec.parameter_assignments[0].value == "6"
-    assert [each.metric.value for each in client.get_trial_metrics(best.best_trial_name)] == ["12.0"]
-    assert list(client.get_job_logs("double")) == ["y=12.0"]
+    assert new.get_trial(best.best_trial_name).spec.parameter_assignments[0].value == "6"
+    assert [each.metric.value for each in new.get_trial_metrics(best.best_trial_name)] == ["12.0"]
+    assert list(new.get_job_logs("double")) == ["y=12.0"]
     worst = next(trial for trial in trials if trial.spec.parameter_assignments[0].value == "1")
-    assert list(client.get_job_logs("double", worst.metadata.name)) == ["y=2.0"]
+    assert list(new.get_job_logs("double", worst.metadata.name)) == ["y=2.0"]
 
 
 def test_objects_of_a_categorical_parameter_come_back_as_they_are(client: KatibClient) -> None:
@@ -155,17 +164,17 @@ def test_waiting_for_what_cannot_come_any_more_ends(client: KatibClient) -> None
         client.wait_for_experiment_condition("double", expected_condition="Done")
 
 
-def test_waiting_ends_in_time_and_what_was_closed_goes_on(client: KatibClient, tmp_path: Path) -> None:
+def test_waiting_ends_in_time_and_what_was_closed_goes_on(new: KatibClient, tmp_path: Path) -> None:
     marker = tmp_path / "go"
-    tune(client, objective=sleeping(marker), parallel_trial_count=2)
+    tune(new, objective=sleeping(marker), parallel_trial_count=2)
     with pytest.raises(WaitTimeout, match=r"must be Succeeded within 0\.3 s, got") as caught:
-        client.wait_for_experiment_condition("double", timeout=0.3)
+        new.wait_for_experiment_condition("double", timeout=0.3)
     assert isinstance(caught.value, TimeoutError)
-    client.wait_for_experiment_condition("double", expected_condition="Running")
-    client.close()
-    assert not client.is_experiment_running("double")
+    new.wait_for_experiment_condition("double", expected_condition="Running")
+    new.close()
+    assert not new.is_experiment_running("double")
     marker.touch()
-    experiment = client.wait_for_experiment_condition("double")
+    experiment = new.wait_for_experiment_condition("double")
     assert (experiment.status.trials, experiment.status.trials_succeeded) == (3, 3)
 
 
@@ -287,14 +296,14 @@ def test_experiments_are_created_from_yaml_in_the_namespace_that_is_meant(client
     client.delete_experiment(experiment.metadata.name, "team")
 
 
-def test_what_is_not_there_is_told_clearly(client: KatibClient) -> None:
-    assert client.list_experiments() == []
+def test_what_is_not_there_is_told_clearly(new: KatibClient) -> None:
+    assert new.list_experiments() == []
     with pytest.raises(NotFound, match="there is no experiment 'double': nothing has run in"):
-        client.get_experiment("double")
-    tune(client, max_trial_count=1)
-    client.wait_for_experiment_condition("double")
+        new.get_experiment("double")
+    tune(new, max_trial_count=1)
+    new.wait_for_experiment_condition("double")
     with pytest.raises(NotFound, match="did you mean `double`"):
-        client.wait_for_experiment_condition("doubel")
+        new.wait_for_experiment_condition("doubel")
 
 
 @pytest.mark.parametrize("argument", ["config_file", "context", "client_configuration"])
@@ -307,22 +316,22 @@ def test_a_cluster_is_refused(argument: str) -> None:
     "argument",
     ["model_provider_parameters", "dataset_provider_parameters", "trainer_parameters", "storage_config"],
 )
-def test_what_needs_a_cluster_is_refused(client: KatibClient, argument: str) -> None:
+def test_what_needs_a_cluster_is_refused(new: KatibClient, argument: str) -> None:
     with pytest.raises(Unsupported, match=f"{argument} needs a cluster"):
-        client.tune("double", objective=doubling(), parameters=ONE_OF_SIX, **{argument: "x"})  # type: ignore[arg-type]
-    assert client.list_experiments() == []
+        new.tune("double", objective=doubling(), parameters=ONE_OF_SIX, **{argument: "x"})  # type: ignore[arg-type]
+    assert new.list_experiments() == []
 
 
-def test_a_function_is_not_tuned_where_trials_run_in_containers(client: KatibClient) -> None:
-    client.state_dir.mkdir()
-    (client.state_dir / "config.yaml").write_text("runner: container")
+def test_a_function_is_not_tuned_where_trials_run_in_containers(new: KatibClient) -> None:
+    new.state_dir.mkdir()
+    (new.state_dir / "config.yaml").write_text("runner: container")
     with pytest.raises(Unsupported, match="says runner: container: give the client another state_dir"):
-        tune(client)
+        tune(new)
 
 
-def test_every_mistake_in_the_arguments_is_told_at_once(client: KatibClient) -> None:
+def test_every_mistake_in_the_arguments_is_told_at_once(new: KatibClient) -> None:
     with pytest.raises(InvalidResource) as caught:
-        tune(client, name="No", max_trial_count=0, parameters={"x": search.int(6, 1)})
+        tune(new, name="No", max_trial_count=0, parameters={"x": search.int(6, 1)})
     paths = {error.path for error in caught.value.errors}
     assert {"metadata.name", "spec.maxTrialCount"} <= paths
-    assert not client.state_dir.exists()
+    assert not new.state_dir.exists()

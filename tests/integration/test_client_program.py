@@ -16,6 +16,7 @@ import pytest
 
 from katibpy import KatibClient, search
 from katibpy.errors import StateDirectoryLocked
+from tests.integration.command_here import AlgorithmAddress
 from tests.integration.katib_command import KATIB
 from tests.integration.process_table import processes
 
@@ -61,6 +62,13 @@ def started(folder: Path, source: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.fixture
+def served(tmp_path: Path, algorithms: AlgorithmAddress) -> Path:
+    """A folder in which programs ask the shared service of algorithms, and start none."""
+    algorithms.use_in(tmp_path / ".katib")
+    return tmp_path
+
+
 def ran(folder: Path, source: str) -> tuple[int, str, str]:
     with started(folder, source) as process:
         out, err = process.communicate(timeout=40)
@@ -102,40 +110,40 @@ def test_a_program_that_ends_stops_its_trials_and_the_same_program_goes_on(tmp_p
     goes_on(tmp_path)
 
 
-def test_a_program_that_raises_stops_its_trials_after_its_traceback(tmp_path: Path) -> None:
-    code, _, err = ran(tmp_path, TUNE + WAIT_FOR_TWO + "1 / 0")
+def test_a_program_that_raises_stops_its_trials_after_its_traceback(served: Path) -> None:
+    code, _, err = ran(served, TUNE + WAIT_FOR_TWO + "1 / 0")
     assert code == 1
     assert "ZeroDivisionError: division by zero\nkatibpy: stopping 2 trials" in err
-    assert running_trials(tmp_path) == []
+    assert running_trials(served) == []
 
 
-def test_a_thread_that_tunes_may_outlive_the_main_one(tmp_path: Path) -> None:
-    (tmp_path / "go").touch()
+def test_a_thread_that_tunes_may_outlive_the_main_one(served: Path) -> None:
+    (served / "go").touch()
     thread = "import threading\nthreading.Thread(target=lambda: {finish}).start()\nprint('main ends')\n"
-    code, out, err = ran(tmp_path, TUNE + thread.format(finish=FINISH))
+    code, out, err = ran(served, TUNE + thread.format(finish=FINISH))
     assert (code, out, err) == (0, "main ends\n4\n", "")
 
 
-def test_ctrl_c_ends_the_wait_and_then_the_trials(tmp_path: Path) -> None:
-    with started(tmp_path, TUNE + FINISH) as process:
-        wait_until(lambda: len(starts(tmp_path)) == 2)
+def test_ctrl_c_ends_the_wait_and_then_the_trials(served: Path) -> None:
+    with started(served, TUNE + FINISH) as process:
+        wait_until(lambda: len(starts(served)) == 2)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
     assert out == ""
     assert "KeyboardInterrupt" in err
     assert INTERRUPTED in err
-    assert running_trials(tmp_path) == []
-    goes_on(tmp_path)
+    assert running_trials(served) == []
+    goes_on(served)
 
 
-def test_a_second_ctrl_c_kills_trials_that_take_their_time(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_kills_trials_that_take_their_time(served: Path) -> None:
     stubborn = TUNE.replace(
         "    while not", "    import signal\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while not"
     )
-    with started(tmp_path, stubborn + WAIT_FOR_TWO + "time.sleep(0.3)") as process:
+    with started(served, stubborn + WAIT_FOR_TWO + "time.sleep(0.3)") as process:
         assert process.stderr is not None
-        wait_until(lambda: len(starts(tmp_path)) == 2)
+        wait_until(lambda: len(starts(served)) == 2)
         assert "stopping 2 trials" in process.stderr.readline()
         began = time.monotonic()
         while process.poll() is None:
@@ -144,16 +152,16 @@ def test_a_second_ctrl_c_kills_trials_that_take_their_time(tmp_path: Path) -> No
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=2)
     assert time.monotonic() - began < 8
-    assert running_trials(tmp_path) == []
+    assert running_trials(served) == []
 
 
-def test_a_killed_program_loses_nothing(tmp_path: Path) -> None:
-    with started(tmp_path, TUNE + FINISH) as process:
-        wait_until(lambda: len(starts(tmp_path)) == 2)
+def test_a_killed_program_loses_nothing(served: Path) -> None:
+    with started(served, TUNE + FINISH) as process:
+        wait_until(lambda: len(starts(served)) == 2)
         process.kill()
         process.communicate(timeout=30)
-    goes_on(tmp_path)
-    assert sorted(starts(tmp_path)) == ["1", "2", "3", "4"], "what ran on was taken over, not run again"
+    goes_on(served)
+    assert sorted(starts(served)) == ["1", "2", "3", "4"], "what ran on was taken over, not run again"
 
 
 def test_a_forked_child_leaves_its_parents_trials_alone(tmp_path: Path) -> None:

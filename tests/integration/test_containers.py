@@ -23,6 +23,7 @@ from katibpy.core.runs import RunPhase, RunState
 from katibpy.runners.attempt import Attempt
 from katibpy.runners.container.containers import Containers
 from katibpy.runners.local import LocalRunner
+from tests.integration.command_here import CommandHere
 from tests.integration.container_engines import (
     ENTRYPOINT_IMAGE,
     IMAGE,
@@ -30,7 +31,6 @@ from tests.integration.container_engines import (
     TestEngine,
     engine_of,
 )
-from tests.integration.katib_command import Katib
 
 DEADLINE_SECONDS = 30.0
 
@@ -323,7 +323,7 @@ def test_replicas_are_containers_that_fail_together(bench: Bench) -> None:
     assert bench.engine.containers() == []
 
 
-def test_katib_run_takes_images_as_they_are(engine: TestEngine, tmp_path: Path) -> None:
+def test_katib_run_takes_images_as_they_are(engine: TestEngine, tmp_path: Path, here: CommandHere) -> None:
     container = {"name": "main", "image": IMAGE, "command": ["/bin/sh", "-c", 'echo "score=$0"']}
     container["args"] = ["${trialParameters.x}"]
     template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
@@ -347,7 +347,7 @@ def test_katib_run_takes_images_as_they_are(engine: TestEngine, tmp_path: Path) 
     }
     file = tmp_path / "boxed.yaml"
     file.write_text(yaml.safe_dump(document))
-    ended = Katib(tmp_path / "state")("run", file, "--runner", "container", "-o", "json")
+    ended = here("run", file, "--runner", "container", "-o", "json")
     assert ended.code == 0, ended
     assert '"trialsSucceeded": 2' in ended.stdout
     assert engine.containers() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,8 @@ from katibpy.core.runs import RunPhase, RunState
 from katibpy.runners.gang.job import replica_log
 from katibpy.runners.local import LocalRunner
 from katibpy.runners.stragglers import ATTEMPT_VARIABLE
-from tests.integration.katib_command import ROOT, Katib, metric
+from tests.integration.command_here import AlgorithmAddress, CommandHere
+from tests.integration.katib_command import ROOT, metric
 
 DEADLINE_SECONDS = 30.0
 
@@ -288,7 +290,7 @@ def test_a_train_job_is_complete_when_all_nodes_are(bench: Bench) -> None:
     assert bench.log(trial, "node-1").read_text() == "node 1 of 2\n"
 
 
-def test_only_the_primary_replica_reports(tmp_path: Path) -> None:
+def test_only_the_primary_replica_reports(tmp_path: Path, algorithms: AlgorithmAddress) -> None:
     document = yaml.safe_load((ROOT / "examples/pytorch-ddp/experiment.yaml").read_text())
     document["metadata"]["name"] = "gang"
     document["spec"] |= {"maxTrialCount": 1, "maxFailedTrialCount": 1}
@@ -299,13 +301,16 @@ def test_only_the_primary_replica_reports(tmp_path: Path) -> None:
         container["args"] = ["${trialParameters.learningRate}", "${trialParameters.hidden}"]
     file = tmp_path / "gang.yaml"
     file.write_text(yaml.safe_dump(document))
-    katib = Katib(tmp_path / "state")
-    ran = katib.run(file)
-    (trial,) = ran.trials()
+    # The examples' trials run in the repository's root.
+    katib = CommandHere(ROOT, algorithms)
+    state = ("--state-dir", tmp_path / "state")
+    ended = katib("run", file, "-q", *state)
+    assert ended.code == 0, ended
+    (trial,) = json.loads(katib("get", "trials", "-A", "-o", "json", *state).stdout)["items"]
     name = trial["metadata"]["name"]
     assert metric(trial["status"], "accuracy") == dict.fromkeys(("min", "max", "latest"), "0.25")
-    assert katib("logs", name).stdout.startswith("accuracy=0.25 ")
-    assert katib("logs", name, "--replica", "worker-0").stdout.startswith("accuracy=0.75 ")
-    missing = katib("logs", name, "--replica", "worker-1")
+    assert katib("logs", name, *state).stdout.startswith("accuracy=0.25 ")
+    assert katib("logs", name, "--replica", "worker-0", *state).stdout.startswith("accuracy=0.75 ")
+    missing = katib("logs", name, "--replica", "worker-1", *state)
     assert missing.code == 1
     assert f"trial '{name}' has no replica 'worker-1', but worker-0" in missing.stderr

@@ -15,6 +15,7 @@ import yaml
 from katibpy.api.experiment import Experiment
 from katibpy.app.state import State
 from tests.integration.cli_process import CommandLine, has_running_trials
+from tests.integration.command_here import CommandHere
 from tests.integration.container_engines import IMAGE, EngineMissing, TestEngine, engine_of
 from tests.integration.katib_command import ROOT
 from tests.unit.cli.documents import experiment_file, experiment_text
@@ -23,7 +24,7 @@ SERVER = Path(__file__).with_name("plug_in_server.py")
 _DEADLINE_SECONDS = 30.0
 
 
-@pytest.fixture(params=["standin", "podman"])
+@pytest.fixture(scope="module", params=["standin", "podman"])
 def engine(request: pytest.FixtureRequest) -> Iterator[TestEngine]:
     try:
         with engine_of(request.param) as made:
@@ -68,12 +69,11 @@ def _told(state: State) -> str:
 
 
 def test_an_algorithm_in_an_image_runs_experiments_and_leaves_no_container(
-    engine: TestEngine, tmp_path: Path
+    engine: TestEngine, tmp_path: Path, here: CommandHere
 ) -> None:
-    katib = CommandLine(tmp_path)
     both = "---\n".join(experiment_text(name, algorithm="theirs") for name in ("one", "two"))
     (tmp_path / "both.yaml").write_text(both)
-    ended = katib("run", "both.yaml", "--config", configuration(tmp_path, engine), "-o", "name")
+    ended = here("run", "both.yaml", "--config", configuration(tmp_path, engine), "-o", "name")
     assert ended.code == 0, ended
     assert engine.containers() == []
     assert len(list((tmp_path / ".katib" / "logs").glob("algorithm-theirs-*.log"))) == 2

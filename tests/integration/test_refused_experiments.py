@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.integration.cli_process import CommandLine
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import experiment_text
 
 
@@ -66,10 +67,12 @@ def written(folder: Path, case: Case) -> Path:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_an_algorithm_cannot_work_with_is_bad_input(name: str, tmp_path: Path) -> None:
+def test_what_an_algorithm_cannot_work_with_is_bad_input(
+    name: str, tmp_path: Path, here: CommandHere
+) -> None:
     katib, case = CommandLine(tmp_path), CASES[name]
     file = written(tmp_path, case)
-    ended = katib("run", file)
+    ended = here("run", file, KATIB_CONFIG="")
     assert ended.code == 2, ended
     assert ended.stdout == ""
     for said in case.said:

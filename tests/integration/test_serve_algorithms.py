@@ -22,6 +22,7 @@ from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.rpc.probing import answers
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from tests.integration.cli_process import CommandLine
+from tests.integration.command_here import CommandHere
 from tests.unit.cli.documents import experiment_file
 from tests.unit.rpc.parts import call, experiment
 
@@ -149,7 +150,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_with_tls_only_who_has_the_token_is_answered(certificate: Path, tmp_path: Path) -> None:
+def test_with_tls_only_who_has_the_token_is_answered(
+    certificate: Path, tmp_path: Path, here: CommandHere
+) -> None:
     katib = CommandLine(tmp_path)
     files = [certificate / name for name in ("cert.pem", "key.pem", "token")]
     words = ("--tls-cert", files[0], "--tls-key", files[1], "--token-file", files[2])
@@ -173,7 +176,7 @@ def test_with_tls_only_who_has_the_token_is_answered(certificate: Path, tmp_path
             "tokenFile": str(files[2]),
         }
         (tmp_path / "machine.yaml").write_text(yaml.safe_dump({"suggestions": [entry]}))
-        ended = katib("run", experiment_file(tmp_path), "--config", "machine.yaml", "-o", "name")
+        ended = here("run", experiment_file(tmp_path), "--config", "machine.yaml", "-o", "name")
         assert ended.code == 0, ended
 
 
