@@ -97,9 +97,12 @@ SPACES: Mapping[str, Sequence[ParameterSpec]] = {
 """The spaces that are named in what the probe is told."""
 
 
-def kind_spaces() -> list[tuple[ParameterSpec, ...]]:
-    """A space for each kind alone."""
-    return [(kind,) for kind in KINDS.values()]
+def kind_spaces() -> dict[str, tuple[ParameterSpec, ...]]:
+    """A space for each kind alone and for each pair of different kinds."""
+    spaces: dict[str, tuple[ParameterSpec, ...]] = {name: (kind,) for name, kind in KINDS.items()}
+    for first, second in combinations(KINDS, 2):
+        spaces[f"{first} and {second}"] = (KINDS[first].but(name="a"), KINDS[second].but(name="b"))
+    return spaces
 
 
 def crowded_spaces() -> list[tuple[ParameterSpec, ...]]:

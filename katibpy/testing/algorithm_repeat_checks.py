@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from katibpy.algo.algorithm import Reply
 from katibpy.algo.history import Outcome
 from katibpy.api.experiment import ObjectiveType
@@ -26,9 +24,9 @@ def same_reply_in_another_process(subject: Subject) -> None:
     parameters, _ = taken_of(subject, SPACES.values())[0]
     name = next(name for name, space in SPACES.items() if extended(subject, space) == parameters)
     arguments = (name, "16", "3")
-    here = json.loads(probe(subject.restarted(), arguments))
+    here = probe(subject.restarted(), arguments)
     for hash_seed in (0, 4_321):
-        there = json.loads(subject.elsewhere(arguments, hash_seed=hash_seed))
+        there = subject.elsewhere(arguments, hash_seed=hash_seed)
         if here != there:
             place = next(
                 (n for n, (one, other) in enumerate(zip(here, there, strict=False)) if one != other), -1

@@ -12,9 +12,9 @@ from katibpy.api.experiment import Experiment, ParameterSpec
 from katibpy.testing.algorithm_cases import (
     FINITE,
     FINITE_UNEVEN,
+    KINDS,
     MIXED,
     crowded_spaces,
-    kind_spaces,
     pairs_of,
     past,
     play,
@@ -34,7 +34,7 @@ def proposes_inside_the_space(subject: Subject) -> None:
 
 def _of_all_kinds(subject: Subject) -> list[tuple[Sequence[ParameterSpec], Experiment]]:
     """Each kind alone, and any two together: in one space with two others, or, if that is refused, alone."""
-    spaces = kind_spaces()
+    spaces: list[tuple[ParameterSpec, ...]] = [(kind,) for kind in KINDS.values()]
     for crowded in crowded_spaces():
         try:
             taken_of(subject, (crowded,))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from katibpy.algo.algorithm import Algorithm, Reads, Reply
 from katibpy.algo.merged_history import Line, MergedHistory
@@ -16,8 +13,7 @@ from katibpy.algo.session import ask, check
 from katibpy.algo.settings import SettingRow, describe_settings
 from katibpy.api.experiment import Experiment, ParameterSpec
 from katibpy.catalog import ALGORITHMS, load
-
-_CHILD_SECONDS = 60
+from katibpy.testing.probe_processes import ProbeFailedError, probe_processes
 
 
 class BrokenPromiseError(AssertionError):
@@ -115,8 +111,8 @@ class Subject(Protocol):
         """The same algorithm with nothing kept from before."""
         ...
 
-    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> str:
-        """What `katibpy.testing.algorithm_probe` prints for the algorithm in another process.
+    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> list[dict[str, str]]:
+        """What `katibpy.testing.algorithm_probe` tells of the algorithm in another process.
 
         Raises:
             NotApplicableError: it cannot be run in a process of ours.
@@ -185,21 +181,9 @@ class CatalogSubject:
         """A new instance."""
         return CatalogSubject(self.name, self.settings)
 
-    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> str:
-        """Runs the probe in a child process."""
-        environment: dict[str, Any] = {
-            **os.environ,
-            "PYTHONHASHSEED": str(hash_seed),
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        }
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "katibpy.testing.algorithm_probe", self.name, *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_CHILD_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise BrokenPromiseError(f"in another process it failed: {done.stderr.strip()}")
-        return done.stdout
+    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> list[dict[str, str]]:
+        """Asks the probe in a child process."""
+        try:
+            return probe_processes.ask((self.name, *arguments), hash_seed=hash_seed)
+        except ProbeFailedError as failure:
+            raise BrokenPromiseError(f"in another process it failed: {failure}") from failure

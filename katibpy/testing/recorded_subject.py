@@ -88,7 +88,7 @@ class RecordedSubject:
         """The other restarted, noted in the same place."""
         return RecordedSubject(self.subject.restarted(), self.log)
 
-    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> str:
+    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> list[dict[str, str]]:
         """Asks the other."""
         return self.subject.elsewhere(arguments, hash_seed=hash_seed)
 

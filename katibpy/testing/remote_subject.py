@@ -95,7 +95,7 @@ class RemoteSubject:
         """The same service, for which no Experiment is one that it has seen."""
         return replace(self, life=next(_LIVES))
 
-    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> str:
+    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> list[dict[str, str]]:
         """There is no other process of it."""
         raise NotApplicableError("there is one process of the service only")
 

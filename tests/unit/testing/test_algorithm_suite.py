@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -58,7 +57,7 @@ class Broken:
     def restarted(self) -> Subject:
         return type(self)()
 
-    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> str:
+    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> list[dict[str, str]]:
         return self.inner.elsewhere(arguments, hash_seed=hash_seed)
 
 
@@ -109,9 +108,9 @@ class Counting(Broken):
 
 
 class HashDependent(Broken):
-    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> str:
-        texts = json.loads(super().elsewhere(arguments, hash_seed=hash_seed))
-        return json.dumps(texts if hash_seed == 0 else texts[::-1])
+    def elsewhere(self, arguments: Sequence[str], *, hash_seed: int) -> list[dict[str, str]]:
+        texts = super().elsewhere(arguments, hash_seed=hash_seed)
+        return texts if hash_seed == 0 else texts[::-1]
 
 
 class Mixing(Broken):
