@@ -15,8 +15,11 @@ SHAPES = Path(__file__).with_name("shapes")
 MAX_TRIALS = ("True", "ExperimentMaxTrialsReached")
 
 
-ALONE = ("failing", "resume-from-volume", "resume-long-running", "resume-never")
+ALONE = ("failing",)
 """Shapes with a test that runs them; all others are run at once, which is quicker."""
+
+RESUMED = ("resume-from-volume", "resume-long-running")
+"""Shapes of those that are run again, at once too, with a higher limit."""
 
 TOGETHER = tuple(sorted({path.stem for path in SHAPES.glob("*.yaml")} - set(ALONE)))
 
@@ -30,6 +33,13 @@ def katib(tmp_path: Path) -> Katib:
 def together(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Ran]:
     katib = Katib(tmp_path_factory.mktemp("together"))
     return {ran.key[1]: ran for ran in katib.run_all([_file(shape) for shape in TOGETHER])}
+
+
+@pytest.fixture(scope="module")
+def resumed(together: Mapping[str, Ran], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Ran]:
+    directory = tmp_path_factory.mktemp("resumed")
+    files = [_with_limit(shape, 4, directory) for shape in RESUMED]
+    return {ran.key[1]: ran for ran in together[RESUMED[0]].katib.run_all(files)}
 
 
 def _file(shape: str) -> Path:
@@ -196,30 +206,33 @@ def test_a_trial_is_told_its_metadata_and_values_reach_it_as_they_are(together: 
     assert logs.stdout == "".join(f"<{word}>\n" for word in words) + "x=1\n"
 
 
-@pytest.mark.parametrize("policy", ["long-running", "from-volume"])
-def test_an_experiment_goes_on_when_its_limit_is_raised(katib: Katib, tmp_path: Path, policy: str) -> None:
-    first = katib.run(_file(f"resume-{policy}"))
+@pytest.mark.parametrize("shape", RESUMED)
+def test_an_experiment_goes_on_when_its_limit_is_raised(
+    together: Mapping[str, Ran], resumed: Mapping[str, Ran], shape: str
+) -> None:
+    first, second = together[shape], resumed[shape]
     names = [trial["metadata"]["name"] for trial in first.trials()]
     assert first.conditions["Succeeded"] == MAX_TRIALS
     assert first.best == {"x": "2"}
 
-    second = katib.run(_with_limit(f"resume-{policy}", 4, tmp_path))
     assert list(second.conditions)[-3:] == ["Restarting", "Running", "Succeeded"]
     assert second.conditions["Succeeded"] == MAX_TRIALS
     assert second.conditions["Restarting"] == ("True", "ExperimentRestarting")
-    assert second.status["trialsSucceeded"] == 4
+    assert second.status["trialsSucceeded"] == len(second.trials()) == 4
     assert second.best == {"x": "4"}
     assert [trial["metadata"]["name"] for trial in second.trials()][:2] == names
 
 
-def test_an_experiment_that_never_resumes_refuses_a_higher_limit(katib: Katib, tmp_path: Path) -> None:
-    first = katib.run(_file("resume-never"))
+def test_an_experiment_that_never_resumes_refuses_a_higher_limit(
+    together: Mapping[str, Ran], tmp_path: Path
+) -> None:
+    first = together["resume-never"]
     assert first.conditions["Succeeded"] == MAX_TRIALS
-    refused = katib("run", _with_limit("resume-never", 4, tmp_path), "-o", "json")
+    refused = first.katib("run", _with_limit("resume-never", 4, tmp_path), "-o", "json")
     assert refused.code == 2, refused
     assert "spec.resumePolicy must be LongRunning or FromVolume" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert katib.run(_file("resume-never")).status == first.status
+    assert first.katib.run(_file("resume-never")).status == first.status
 
 
 def test_a_trial_template_comes_from_a_config_map_in_the_same_file(together: Mapping[str, Ran]) -> None:
@@ -268,7 +281,8 @@ def test_a_loss_that_is_no_number_is_kept_and_never_wins(together: Mapping[str, 
 
 def test_every_shape_has_a_test(together: Mapping[str, Ran]) -> None:
     source = Path(__file__).read_text(encoding="utf-8")
-    assert [shape for shape in together if f'together["{shape}"]' not in source] == []
+    tested = {shape for shape in together if f'together["{shape}"]' in source}
+    assert tested | set(RESUMED) == set(together)
 
 
 def _with_limit(shape: str, limit: int, directory: Path) -> Path:
