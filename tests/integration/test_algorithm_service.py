@@ -63,47 +63,49 @@ def await_true(condition: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.02)
 
 
-def tuned(gateway: SuggestionGateway, of: Experiment, *, before: Callable[[int], None]) -> list[object]:
-    """Runs an Experiment one trial at a time and gives all proposals."""
+def tuned(gateway: SuggestionGateway, of: Experiment) -> Iterator[list[object]]:
+    """Runs an Experiment one trial at a time and gives all proposals so far after each."""
     ledger, proposals, memory = Ledger(), list[object](), None
     for number in range(12):
-        before(number)
         reply = gateway.suggest(call(of, ledger, count=1, total=number + 1, memory=memory, seconds=30))
         memory = reply.memory if reply.memory is not None else memory
         lr = reply.proposals[0].assignment["lr"]
         ledger.put(number, loss=repr((float(lr) - 0.3) ** 2), lr=lr)
         proposals.append(reply.proposals[0])
-    return proposals
+        yield proposals
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_killing_the_service_between_requests_changes_no_reply(algorithm: str, tmp_path: Path) -> None:
-    of = experiment(
-        algorithm,
-        seed=11,
-        settings=ALGORITHMS[algorithm],
-        parameters=[
-            {
-                "name": "lr",
-                "parameterType": "double",
-                "feasibleSpace": {"min": "0.05", "max": "0.95", "step": "0.05"},
-            },
-            {"name": "kind", "parameterType": "categorical", "feasibleSpace": {"list": ["a", "b"]}},
-        ],
-    )
-    undisturbed = tuned(DirectGateway(), of, before=lambda number: None)
+def test_killing_the_service_between_requests_changes_no_reply(tmp_path: Path) -> None:
+    experiments = [
+        experiment(
+            algorithm,
+            uid=f"uid-of-{algorithm}",
+            seed=11,
+            settings=ALGORITHMS[algorithm],
+            parameters=[
+                {
+                    "name": "lr",
+                    "parameterType": "double",
+                    "feasibleSpace": {"min": "0.05", "max": "0.95", "step": "0.05"},
+                },
+                {"name": "kind", "parameterType": "categorical", "feasibleSpace": {"list": ["a", "b"]}},
+            ],
+        )
+        for algorithm in ALGORITHMS
+    ]
+    undisturbed = [list(tuned(DirectGateway(), of))[-1] for of in experiments]
+    victims = list[int]()
     with launched(tmp_path) as (launcher, gateway):
-        victims = list[int]()
-
-        def disturb(number: int) -> None:
-            if number in (1, 5, 6, 9):
+        runs = [tuned(gateway, of) for of in experiments]
+        for number in range(12):
+            if number in (1, 6, 7):
                 pid = launcher.pid
                 assert pid is not None
                 victims.append(pid)
                 os.kill(pid, signal.SIGKILL)
-
-        assert tuned(gateway, of, before=disturb) == undisturbed
-        assert len(set(victims)) == 4
+            replies = [next(run) for run in runs]
+    assert dict(zip(ALGORITHMS, replies, strict=True)) == dict(zip(ALGORITHMS, undisturbed, strict=True))
+    assert len(set(victims)) == 3
 
 
 def test_the_service_listens_on_a_private_socket_and_logs_to_a_file(tmp_path: Path) -> None:
