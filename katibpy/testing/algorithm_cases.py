@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, cycle
 
 from katibpy.algo.algorithm import Reply
 from katibpy.algo.history import Outcome
@@ -276,7 +276,7 @@ def play(
     posed: Experiment,
     *,
     trials: int,
-    batch: int = 1,
+    batch: int | Sequence[int] = 1,
     objective: Objectives | None = None,
     restart: bool = False,
 ) -> Run:
@@ -294,7 +294,7 @@ def steps(
     posed: Experiment,
     *,
     trials: int,
-    batch: int = 1,
+    batch: int | Sequence[int] = 1,
     objective: Objectives | None = None,
     restart: bool = False,
 ) -> Iterator[Run]:
@@ -304,7 +304,7 @@ def steps(
         subject: whom to ask.
         posed: the Experiment.
         trials: how many proposals to make.
-        batch: how many to ask for at once.
+        batch: how many to ask for at once; several numbers are taken in turn.
         objective: the loss of an assignment; `smooth` when not given.
         restart: drop everything that the algorithm keeps before every request.
 
@@ -314,9 +314,10 @@ def steps(
     space = space_of(posed.spec.parameters)
     loss = objective or smooth(space)
     run = Run()
+    counts = cycle((batch,) if isinstance(batch, int) else batch)
     while len(run.lines) < trials:
         asked = subject.restarted() if restart else subject
-        count = min(batch, trials - len(run.lines))
+        count = min(next(counts), trials - len(run.lines))
         reply = asked.suggest(Question(posed, tuple(run.lines), count, run.memory))
         run.replies.append(reply)
         run.memory = run.memory if reply.memory is None else reply.memory

@@ -9,6 +9,9 @@ from katibpy.testing.algorithm_cases import SPACES, experiment, extended, past, 
 from katibpy.testing.algorithm_probe import probe
 from katibpy.testing.algorithm_subject import BrokenPromiseError, Question, Subject
 
+_BATCHES = (1, 1, 4)
+"""How many proposals are asked for in turn, one after another and several at once."""
+
 
 def same_request_same_reply(subject: Subject) -> None:
     """The same request gets the same reply again, also after a restart."""
@@ -40,17 +43,14 @@ def same_reply_in_another_process(subject: Subject) -> None:
 def restarts_change_nothing(subject: Subject) -> None:
     """A run of 30 trials proposes the same when the algorithm is restarted before every request."""
     for _, posed in taken_of(subject, SPACES.values()):
-        for batch in (1, 4):
-            kept = play(subject.restarted(), posed, trials=30, batch=batch).texts
-            anew = play(subject, posed, trials=30, batch=batch, restart=True).texts
-            if kept != anew:
-                place = next(
-                    n for n, (one, other) in enumerate(zip(kept, anew, strict=False)) if one != other
-                )
-                raise BrokenPromiseError(
-                    f"{Question(posed, (), batch)}: proposal {place} is {kept[place]} without restarts and "
-                    f"{anew[place]} with them"
-                )
+        kept = play(subject.restarted(), posed, trials=30, batch=_BATCHES).texts
+        anew = play(subject, posed, trials=30, batch=_BATCHES, restart=True).texts
+        if kept != anew:
+            place = next(n for n, (one, other) in enumerate(zip(kept, anew, strict=False)) if one != other)
+            raise BrokenPromiseError(
+                f"{Question(posed)}, asked for {_BATCHES} in turn: proposal {place} is {kept[place]} without "
+                f"restarts and {anew[place]} with them"
+            )
 
 
 def experiments_do_not_mix(subject: Subject) -> None:
