@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from katibpy.cli.main import katib
+
 ROOT = Path(__file__).resolve().parents[2]
 KATIB = Path(sys.executable).with_name("katib")
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
@@ -46,6 +50,12 @@ class Katib:
         )
         return Finished(ended.returncode, ended.stdout, ended.stderr)
 
+    def ask(self, *arguments: str | Path) -> Finished:
+        """Runs a command that starts no trial in this process, which is quicker."""
+        environment = {"KATIB_STATE_DIR": str(self.state_directory), "NO_COLOR": "1"}
+        ended = CliRunner().invoke(katib, [str(word) for word in arguments], env=environment)
+        return Finished(ended.exit_code, ended.stdout, ended.stderr)
+
     def run(self, file: Path, *, code: int = 0) -> Ran:
         """Runs one Experiment to its end; standard output must be its final state and nothing else."""
         ended = self("run", file, "-o", "json")
@@ -63,7 +73,7 @@ class Katib:
 
     def trials(self, namespace: str) -> list[dict[str, Any]]:
         """All trials of a namespace, in creation order."""
-        listed = self("get", "trials", "-n", namespace, "-o", "json")
+        listed = self.ask("get", "trials", "-n", namespace, "-o", "json")
         assert listed.code == 0, listed
         items: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
         return items

@@ -190,7 +190,7 @@ def test_json_lines_give_text_and_numbers(together: Mapping[str, Ran]) -> None:
 def test_a_trial_is_told_its_metadata_and_values_reach_it_as_they_are(together: Mapping[str, Ran]) -> None:
     ran = together["metadata"]
     name = ran.status["currentOptimalTrial"]["bestTrialName"]
-    logs = ran.katib("logs", name)
+    logs = ran.katib.ask("logs", name)
     assert logs.code == 0, logs
     words = (
         "1",

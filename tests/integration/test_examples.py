@@ -145,7 +145,7 @@ def test_an_example_runs_to_its_end(examples: Mapping[str, Ran], folder: str) ->
 
 
 def test_every_example_is_valid_as_it_stands(tmp_path: Path) -> None:
-    checked = Katib(tmp_path / "state")("validate", *map(_file, FOLDERS))
+    checked = Katib(tmp_path / "state").ask("validate", *map(_file, FOLDERS))
     assert checked.code == 0, checked
     assert len(checked.stdout.splitlines()) == len(FOLDERS)
 

@@ -14,10 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from katibpy.api.lineage import CHECKPOINT_FROM_LABEL
-from katibpy.cli.main import katib
 from tests.integration.katib_command import KATIB, Katib, Ran, assignment, metric, phase
 
 MEMBERS, TRIALS = 5, 15
@@ -104,16 +102,10 @@ class Bench:
         self.file.write_text(yaml.safe_dump(experiment), encoding="utf-8")
 
     def ask(self, *arguments: str) -> str:
-        """What a command prints that runs no trial: it is run in this process, which is quicker."""
-        state = {"KATIB_STATE_DIR": str(self.katib.state_directory)}
-        ended = CliRunner().invoke(katib, arguments, env=state)
-        assert ended.exit_code == 0, ended.output
+        """What a command prints that runs no trial."""
+        ended = self.katib.ask(*arguments)
+        assert ended.code == 0, ended
         return ended.stdout
-
-    def trials(self) -> list[dict[str, Any]]:
-        """All trials, in creation order."""
-        items: list[dict[str, Any]] = json.loads(self.ask("get", "trials", "-o", "json"))["items"]
-        return items
 
     @property
     def checkpoints(self) -> Path:
@@ -176,7 +168,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Ran]:
 
 def test_children_train_on_from_what_their_parents_left(undisturbed: tuple[Bench, Ran]) -> None:
     bench, ran = undisturbed
-    trials = bench.trials()
+    trials = bench.katib.trials("default")
     assert [phase(trial) for trial in trials] == ["Succeeded"] * TRIALS
     require_lineage(bench, trials)
     names = [trial["metadata"]["name"] for trial in trials]
@@ -226,10 +218,10 @@ def test_a_kill_between_a_parents_end_and_its_childs_start_loses_nothing(
         between += words.count("start") == words.count("end")
     assert between
     bench.katib.run(bench.file)
-    trials = bench.trials()
+    trials = bench.katib.trials("default")
     require_lineage(bench, trials)
     assert bench.words() == ["start", "end"] * TRIALS
-    assert told(trials) == told(undisturbed[0].trials())
+    assert told(trials) == told(undisturbed[0].katib.trials("default"))
 
 
 def test_parents_keep_their_checkpoints_until_nobody_can_begin_with_them(tmp_path: Path) -> None:
@@ -241,7 +233,7 @@ def test_parents_keep_their_checkpoints_until_nobody_can_begin_with_them(tmp_pat
     bench.write(trials=12, parallel=2, resumePolicy="FromVolume")
     more = bench.katib("run", bench.file, "-q", "--keep-trials", "none")
     assert more.code == 0, more
-    trials = bench.trials()
+    trials = bench.katib.trials("default")
     assert len(trials) == 12
     require_lineage(bench, trials)
     bench.ask("delete", "experiment", "schedule")
@@ -254,7 +246,7 @@ def test_only_the_bests_checkpoints_stay_when_that_is_wanted(tmp_path: Path) -> 
     assert ended.code == 0, ended
     best = json.loads(ended.stdout)["status"]["currentOptimalTrial"]["bestTrialName"]
     assert bench.kept() == {best}
-    trials = bench.trials()
+    trials = bench.katib.trials("default")
     other = next(trial["metadata"]["name"] for trial in trials if trial["metadata"]["name"] != best)
     described = bench.ask("describe", "trial", other)
     assert "removed with other files (--keep-trials)" in described
