@@ -29,9 +29,11 @@ class AlgorithmAddress:
     """A service of the algorithms that runs already.
 
     Attributes:
+        address: host and port.
         configuration: a file that says so, for `--config`.
     """
 
+    address: str
     configuration: Path
 
     def use_in(self, state_directory: Path) -> None:
@@ -50,7 +52,7 @@ def served_algorithms(folder: Path) -> Iterator[AlgorithmAddress]:
         entries = [{"algorithmName": name, "address": found[0]} for name in ALGORITHMS]
         configuration = folder / "algorithms.yaml"
         configuration.write_text(yaml.safe_dump({"suggestions": entries}))
-        yield AlgorithmAddress(configuration)
+        yield AlgorithmAddress(found[0], configuration)
         running.signal(signal.SIGTERM)
         assert running.end().code == 0
 

@@ -77,16 +77,6 @@ def test_the_second_signal_kills(katib: CommandLine, here: CommandHere) -> None:
     assert (status.trials, status.trials_succeeded) == (4, 4)
 
 
-def test_a_signal_to_a_quiet_run_is_no_less_clear(katib: CommandLine) -> None:
-    file = experiment_file(katib.folder, command=WAITS)
-    with katib.start("run", file, "-q") as running:
-        katib.wait(has_running_trials(1))
-        running.signal(signal.SIGINT)
-        ended = running.end()
-    assert ended.code == 130
-    assert "resume with: " in ended.stderr
-
-
 def test_trials_that_ended_before_the_signal_are_kept(katib: CommandLine, here: CommandHere) -> None:
     once = f"if mkdir first 2>/dev/null; then :; else {WAITS}; fi; echo loss=$X"
     file = experiment_file(katib.folder, command=once)

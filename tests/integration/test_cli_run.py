@@ -168,9 +168,11 @@ def test_bad_input_is_refused_before_anything_is_made(
     assert not (katib.folder / ".katib").exists()
 
 
-def test_state_directory_and_namespace_come_from_options_and_environment(katib: CommandLine) -> None:
+def test_state_directory_and_namespace_come_from_options_and_environment(
+    katib: CommandLine, here: CommandHere
+) -> None:
     file = experiment_file(katib.folder, maximum=1, parallel=1, max_failed=1)
-    assert katib("run", file, "-q", "-n", "team", KATIB_STATE_DIR="elsewhere").code == 0
+    assert here("run", file, "-q", "-n", "team", KATIB_STATE_DIR="elsewhere").code == 0
     assert not (katib.folder / ".katib").exists()
     listed = katib.ask("get", "exp", "-A", "-o", "json", "--state-dir", str(katib.folder / "elsewhere"))
     (item,) = json.loads(listed.stdout)["items"]

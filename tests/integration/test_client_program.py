@@ -102,10 +102,22 @@ def goes_on(folder: Path) -> None:
     assert sorted(values) == ["1", "2", "3", "4"]
 
 
-def test_a_program_that_ends_stops_its_trials_and_the_same_program_goes_on(tmp_path: Path) -> None:
+def test_a_program_that_ends_or_is_interrupted_stops_its_trials_and_the_same_program_goes_on(
+    tmp_path: Path,
+) -> None:
     code, out, err = ran(tmp_path, TUNE + WAIT_FOR_TWO + "print('the end')")
     assert (code, out) == (0, "the end\n")
     assert err.startswith("katibpy: stopping 2 trials, for up to 10 s\n" + INTERRUPTED)
+    assert running_trials(tmp_path) == []
+    (tmp_path / "starts").unlink()
+    with started(tmp_path, TUNE + FINISH) as process:
+        wait_until(lambda: len(starts(tmp_path)) == 2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert out == ""
+    assert "KeyboardInterrupt" in err, "it ends the wait, and then the trials"
+    assert INTERRUPTED in err
     assert running_trials(tmp_path) == []
     goes_on(tmp_path)
 
@@ -122,19 +134,6 @@ def test_a_thread_that_tunes_may_outlive_the_main_one(served: Path) -> None:
     thread = "import threading\nthreading.Thread(target=lambda: {finish}).start()\nprint('main ends')\n"
     code, out, err = ran(served, TUNE + thread.format(finish=FINISH))
     assert (code, out, err) == (0, "main ends\n4\n", "")
-
-
-def test_ctrl_c_ends_the_wait_and_then_the_trials(served: Path) -> None:
-    with started(served, TUNE + FINISH) as process:
-        wait_until(lambda: len(starts(served)) == 2)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
-    assert out == ""
-    assert "KeyboardInterrupt" in err
-    assert INTERRUPTED in err
-    assert running_trials(served) == []
-    goes_on(served)
 
 
 def test_a_second_ctrl_c_kills_trials_that_take_their_time(served: Path) -> None:

@@ -25,6 +25,7 @@ from katibpy.api.suggestion import Suggestion
 from katibpy.app.admission import admit
 from katibpy.app.local import LocalEngine
 from katibpy.app.state import State
+from katibpy.core.phases import TrialPhase, trial_phase
 from tests.integration.cli_process import CommandLine, has_running_trials
 from tests.integration.command_here import CommandHere
 from tests.integration.process_table import algorithm_services
@@ -235,15 +236,24 @@ def test_a_trial_that_waits_for_cpus_says_who_has_them(katib: CommandLine) -> No
         running.end()
 
 
-def test_a_trial_that_waits_for_the_disk_says_so(katib: CommandLine) -> None:
-    with katib.start("run", experiment_file(katib.folder), "-q", "--min-free-disk", "100%") as running:
-        katib.wait(lambda state: is_told(state, "must be free on the disk"))
+def test_a_trial_that_waits_for_the_disk_says_so_and_runs_when_it_may(
+    katib: CommandLine, here: CommandHere
+) -> None:
+    file = experiment_file(katib.folder)
+    with katib.start("run", file, "-q", "--min-free-disk", "100%") as running:
+        katib.wait(lambda state: is_told(state, "must be free on the disk of"))
+        with katib.state() as state:
+            trials = state.resources.active_trials(uid_of(state))
+            assert {trial_phase(trial.status.conditions) for trial in trials} == {TrialPhase.PENDING}
+            told = [each.message for trial in trials for each in trial.status.conditions]
+            assert any(re.search(r"waits: .*must be free on the disk of", message) for message in told)
         finding = one(findings(katib, "tune"), "WaitsForDisk")
         assert finding["what"].startswith("2 trials wait for ")
         (of_trial,) = findings(katib, first_trial(katib))
         assert of_trial["kind"] == "WaitsForDisk"
         running.signal(signal.SIGINT)
-        running.end()
+        assert running.end().code == 130
+    assert here("run", file).code == 0
 
 
 def test_a_service_that_dies_again_and_again_is_told_with_its_error(katib: CommandLine) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -22,21 +20,17 @@ from katibpy.pb.v1beta1 import api_pb2 as pb
 from katibpy.rpc.probing import answers
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from tests.integration.cli_process import CommandLine
-from tests.integration.command_here import CommandHere
+from tests.integration.command_here import AlgorithmAddress, CommandHere
 from tests.unit.cli.documents import experiment_file
 from tests.unit.rpc.parts import call, experiment
 
 SUGGESTION = "api.v1.beta1.Suggestion"
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture
+def served(algorithms: AlgorithmAddress) -> str:
     """The address of a running `katib serve-algorithms`."""
-    katib = CommandLine(tmp_path_factory.mktemp("served"))
-    with katib.start("serve-algorithms", "--address", "127.0.0.1:0") as running:
-        yield _address(running.said("Listening on"))
-        running.signal(signal.SIGTERM)
-        assert running.end().code == 0
+    return algorithms.address
 
 
 def _address(line: str) -> str:
