@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from katibpy.errors import StateDirectoryLocked
 from katibpy.ports import ResourceStore
 
 _POLL_SECONDS = 0.1
+_BESIDE_SECONDS = 2.0
+"""So often it looks whether another program still has the state directory."""
 
 
 @click.command()
@@ -66,16 +68,20 @@ def delete(
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             click.confirm(_question(state.resources, objects), abort=True, err=True)
     logging_handler = log_to(partial(click.echo, err=True), level=log_level(verbosity(ctx)))
+    deadline = time.monotonic() + (0.0 if no_wait else timeout_seconds)
+    left: list[Resource] = list(objects)
     try:
-        with LocalEngine(state_dir) as engine:
-            for resource in objects:
-                engine.delete(kind, namespace, resource.metadata.name)
-            for resource in objects:
-                name = resource.metadata.name
-                is_gone = engine.wait_removed(kind, namespace, name, timeout_seconds=timeout_seconds)
-                _report(resource, is_gone=is_gone, timeout_seconds=timeout_seconds)
-    except StateDirectoryLocked:
-        _delete_beside(state_dir, objects, timeout_seconds=0.0 if no_wait else timeout_seconds)
+        while left:
+            try:
+                with LocalEngine(state_dir) as engine:
+                    _delete_here(engine, left, timeout_seconds=timeout_seconds)
+                break
+            except StateDirectoryLocked:
+                # Who has the directory may end before having removed them; then it is for this command to do.
+                left = _delete_beside(state_dir, left, deadline=deadline)
+                if left and time.monotonic() >= deadline:
+                    _report_left(left, timeout_seconds=0.0 if no_wait else timeout_seconds)
+                    break
     finally:
         stop_logging(logging_handler)
 
@@ -89,20 +95,35 @@ def _question(resources: ResourceStore, objects: Sequence[Resource]) -> str:
     return f"Delete experiment {names} with {counted(trials, 'trial')}?"
 
 
-def _delete_beside(state_dir: Path, objects: Sequence[Resource], *, timeout_seconds: float) -> None:
-    """Marks the objects in the store; whoever holds the lock ends and removes them."""
+def _delete_here(engine: LocalEngine, objects: Sequence[Resource], *, timeout_seconds: float) -> None:
+    for resource in objects:
+        engine.delete(*_place(resource))
+    for resource in objects:
+        if not engine.wait_removed(*_place(resource), timeout_seconds=timeout_seconds):
+            _report_left([resource], timeout_seconds=timeout_seconds)
+        _report_gone(resource)
+
+
+def _place(resource: Resource) -> tuple[type[Resource], str, str]:
+    return type(resource), resource.metadata.namespace, resource.metadata.name
+
+
+def _delete_beside(state_dir: Path, objects: Sequence[Resource], *, deadline: float) -> list[Resource]:
+    """Marks the objects in the store for whoever holds the lock to end and remove; what was not gone soon."""
     with opened(state_dir) as state:
-        for resource in objects:
-            _, namespace, name = resource.key
-            state.resources.delete(type(resource), namespace, name)
-        if not timeout_seconds:
-            for resource in objects:
-                click.echo(f"{noun_of(type(resource))} {resource.metadata.name} is marked for deletion")
-            return
-        deadline = time.monotonic() + timeout_seconds
-        for resource in objects:
-            is_gone = _wait(partial(_is_gone, state.resources, resource), deadline)
-            _report(resource, is_gone=is_gone, timeout_seconds=timeout_seconds)
+        left = [each for each in objects if not _is_gone(state.resources, each)]
+        for resource in left:
+            state.resources.delete(*_place(resource))
+        until = min(deadline, time.monotonic() + _BESIDE_SECONDS)
+        while True:
+            left = [each for each in left if not _is_gone(state.resources, each)]
+            if not left or time.monotonic() >= until:
+                break
+            time.sleep(_POLL_SECONDS)
+    for resource in objects:
+        if resource not in left:
+            _report_gone(resource)
+    return left
 
 
 def _is_gone(resources: ResourceStore, resource: Resource) -> bool:
@@ -111,19 +132,21 @@ def _is_gone(resources: ResourceStore, resource: Resource) -> bool:
     return now is None or now.metadata.uid != resource.metadata.uid
 
 
-def _wait(is_reached: Callable[[], bool], deadline: float) -> bool:
-    while not is_reached():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
+def _report_gone(resource: Resource) -> None:
+    click.echo(f"{noun_of(type(resource))} {resource.metadata.name} deleted")
 
 
-def _report(resource: Resource, *, is_gone: bool, timeout_seconds: float) -> None:
-    noun, name = noun_of(type(resource)), resource.metadata.name
-    if not is_gone:
-        raise Failure(
-            f"{noun} {name!r} is marked for deletion, but was not gone after {timeout_seconds:g} s; "
-            "the next `katib run` or `katib delete` here removes it"
-        )
-    click.echo(f"{noun} {name} deleted")
+def _report_left(objects: Sequence[Resource], *, timeout_seconds: float) -> None:
+    """Tells what was not gone in time, which is no failure when nobody wanted to wait."""
+    if not timeout_seconds:
+        for resource in objects:
+            click.echo(f"{noun_of(type(resource))} {resource.metadata.name} is marked for deletion")
+        return
+    names = ", ".join(repr(each.metadata.name) for each in objects)
+    noun, are, they = noun_of(type(objects[0])), "is", "it"
+    if len(objects) > 1:
+        noun, are, they = f"{noun}s", "are", "them"
+    raise Failure(
+        f"{noun} {names} {are} marked for deletion, but not gone after {timeout_seconds:g} s; "
+        f"the next `katib run` or `katib delete` here removes {they}"
+    )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
+_BESIDE_SECONDS = 2.0
+"""So often a call that waits for another program looks whether that program still has the directory."""
 
 _sessions_lock = threading.Lock()
 _sessions: dict[Path, Session] = {}
@@ -139,13 +141,21 @@ class Session:
 
     def delete(self, kind: type[Resource], namespace: str, name: str, *, timeout_seconds: float) -> bool:
         """Ends and removes an object and all it owns; False when that took longer than it may."""
-        try:
-            had_engine, engine = self.is_running, self._running_engine()
-        except StateDirectoryLocked:
-            return self._delete_beside(kind, namespace, name, timeout_seconds)
+        deadline, had_engine = time.monotonic() + timeout_seconds, self.is_running
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                engine = self._running_engine()
+                break
+            except StateDirectoryLocked:
+                # Who has the directory may end before having removed it; then it is for this program to do.
+                if self._delete_beside(kind, namespace, name, min(left, _BESIDE_SECONDS)):
+                    return True
+                if left <= _BESIDE_SECONDS:
+                    return False
         try:
             engine.delete(kind, namespace, name)
-            is_gone = engine.wait_removed(kind, namespace, name, timeout_seconds=timeout_seconds)
+            is_gone = engine.wait_removed(kind, namespace, name, timeout_seconds=left)
         finally:
             if not had_engine:
                 self.close()

@@ -4,14 +4,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
 
+from katibpy import KatibClient
 from katibpy.api.codec import load_documents
+from katibpy.api.experiment import Experiment
+from katibpy.app.local import LocalEngine
 from katibpy.cli.main import katib
 from tests.integration.cli_process import CommandLine, Ended, has_running_trials
 from tests.integration.command_here import AlgorithmAddress, CommandHere
@@ -279,6 +285,43 @@ def test_deleting_beside_a_run_stops_what_runs(tmp_path: Path, here: CommandHere
         ended = running.end()
     assert (ended.code, ended.stdout) == (1, "")
     assert "experiment tune was deleted while it ran" in ended.stderr
+
+
+@contextmanager
+def held_for_a_moment(state_directory: Path) -> Iterator[None]:
+    """Another user of the state directory, who ends it without having removed what was marked."""
+    engine = LocalEngine(state_directory)
+    resources, ending = engine.resources, threading.Event()
+
+    def hold() -> None:
+        end = time.monotonic() + 30
+        while not ending.is_set() and time.monotonic() < end:
+            found = resources.find(Experiment, "default", "tune")
+            if found is not None and found.metadata.deletion_timestamp is not None:
+                break
+            time.sleep(0.02)
+        engine.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        holder.join()
+
+
+def test_what_is_deleted_beside_a_program_that_ends_is_removed_all_the_same(
+    tmp_path: Path, here: CommandHere
+) -> None:
+    assert here("run", experiment_file(tmp_path), "-q").code == 0
+    with held_for_a_moment(tmp_path / ".katib"):
+        deleted = here("delete", "experiment", "tune")
+    assert (deleted.code, deleted.stdout) == (0, "experiment tune deleted\n"), deleted
+    assert here("run", experiment_file(tmp_path), "-q").code == 0
+    with KatibClient(state_dir=tmp_path / ".katib") as client, held_for_a_moment(tmp_path / ".katib"):
+        client.delete_experiment("tune")
+        assert client.list_experiments() == []
 
 
 def test_logs_are_followed_until_the_trial_ends(tmp_path: Path) -> None:
