@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration.command_here import CommandHere
 from tests.integration.katib_command import EXPERIMENT_LABEL, Katib, Ran, assignment, metric, phase
 
 SHAPES = Path(__file__).with_name("shapes")
@@ -22,11 +24,6 @@ RESUMED = ("resume-from-volume", "resume-long-running")
 """Shapes of those that are run again, at once too, with a higher limit."""
 
 TOGETHER = tuple(sorted({path.stem for path in SHAPES.glob("*.yaml")} - set(ALONE)))
-
-
-@pytest.fixture
-def katib(tmp_path: Path) -> Katib:
-    return Katib(tmp_path / "state")
 
 
 @pytest.fixture(scope="module")
@@ -224,15 +221,19 @@ def test_an_experiment_goes_on_when_its_limit_is_raised(
 
 
 def test_an_experiment_that_never_resumes_refuses_a_higher_limit(
-    together: Mapping[str, Ran], tmp_path: Path
+    together: Mapping[str, Ran], here: CommandHere
 ) -> None:
     first = together["resume-never"]
+    state = str(first.katib.state_directory)
     assert first.conditions["Succeeded"] == MAX_TRIALS
-    refused = first.katib("run", _with_limit("resume-never", 4, tmp_path), "-o", "json")
+    higher = _with_limit("resume-never", 4, here.folder)
+    refused = here("run", higher, "-o", "json", KATIB_STATE_DIR=state)
     assert refused.code == 2, refused
     assert "spec.resumePolicy must be LongRunning or FromVolume" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert first.katib.run(_file("resume-never")).status == first.status
+    again = here("run", _file("resume-never"), "-o", "json", KATIB_STATE_DIR=state)
+    assert again.code == 0, again
+    assert json.loads(again.stdout)["status"] == first.status
 
 
 def test_a_trial_template_comes_from_a_config_map_in_the_same_file(together: Mapping[str, Ran]) -> None:
@@ -251,20 +252,22 @@ def test_a_goal_ends_the_experiment_and_kills_what_still_runs(together: Mapping[
     assert "trialsRunning" not in ran.status or ran.status["trialsRunning"] == 0
 
 
-def test_too_many_failed_trials_fail_the_experiment(katib: Katib) -> None:
-    ran = katib.run(_file("failing"), code=1)
+def test_too_many_failed_trials_fail_the_experiment(here: CommandHere) -> None:
+    ended = here("run", _file("failing"), "-o", "json")
+    assert ended.code == 1, ended
+    ran = Ran(Katib(here.folder / ".katib"), json.loads(ended.stdout))
     assert ran.conditions["Failed"] == ("True", "ExperimentFailed")
     assert ran.status["trialsFailed"] == 1
     assert ran.status["trialMetricsUnavailable"] == 1
     assert ran.best == {"outcome": "good"}
-    ended = {assignment(trial["spec"])["outcome"]: trial for trial in ran.trials()}
-    assert {name: phase(trial) for name, trial in ended.items()} == {
+    trials = {assignment(trial["spec"])["outcome"]: trial for trial in ran.trials()}
+    assert {name: phase(trial) for name, trial in trials.items()} == {
         "good": "Succeeded",
         "broken": "Failed",
         "silent": "MetricsUnavailable",
     }
-    assert "out of luck" in ended["broken"]["status"]["conditions"][-1]["message"]
-    message = ended["silent"]["status"]["conditions"][-1]["message"]
+    assert "out of luck" in trials["broken"]["status"]["conditions"][-1]["message"]
+    message = trials["silent"]["status"]["conditions"][-1]["message"]
     assert "scores" in message
     assert "'score'" in message
 

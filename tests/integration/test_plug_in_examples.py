@@ -14,6 +14,7 @@ import pytest
 
 from katibpy.api.trial import Trial
 from tests.integration.cli_process import CommandLine
+from tests.integration.command_here import CommandHere
 from tests.integration.katib_command import ROOT
 
 EXAMPLES = ROOT / "examples" / "plugins"
@@ -139,12 +140,11 @@ def test_an_algorithm_in_typescript_keeps_its_promises(built: Path, tmp_path: Pa
     assert _verdicts(told.stdout) == dict.fromkeys(PROMISES, "kept")
 
 
-def test_its_settings_are_refused_over_the_wire(built: Path, tmp_path: Path) -> None:
+def test_its_settings_are_refused_over_the_wire(built: Path, here: CommandHere, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(VALLEY.read_text().replace("{name: step", "{name: stepp"))
-    katib = CommandLine(tmp_path)
-    ended = katib("run", file, "--config", built / "machine.yaml", KATIB_PROTO=str(PROTO))
+    ended = here("run", file, "--config", built / "machine.yaml", KATIB_PROTO=str(PROTO))
     assert ended.code == 2
     assert "the algorithm around-the-best refuses it: there is no setting stepp" in ended.stdout
-    with katib.state() as state:
+    with CommandLine(tmp_path).state() as state:
         assert not state.resources.list(Trial).items
