@@ -97,7 +97,7 @@ def test_many_quick_trials_leave_nothing_behind(tmp_path: Path) -> None:
     for trial in trials.values():
         bench.runner.remove(trial)
     bench.runner.close(stop_runs=True)
-    assert len(os.listdir("/dev/fd")) == descriptors
+    assert len(os.listdir("/dev/fd")) <= descriptors
     assert threading.active_count() == threads
     attempts = [Attempt(path.parent) for path in tmp_path.rglob("lock")]
     assert len(attempts) == 200

@@ -1,3 +1,5 @@
+"""Each test that needs PyTorch imports it: whoever only collects the tests does without."""
+
 from __future__ import annotations
 
 import logging
@@ -7,11 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-import optuna
 import pytest
-import torch
-from optuna._gp import gp as optuna_gp
-from optuna._gp import prior
 
 from katibpy.algo.cancellation import cancellable
 from katibpy.algo.history import Entry, History, Outcome
@@ -25,7 +23,6 @@ from suggestion_services.gp_fit import Kernel, fit_kernel, log_density
 from suggestion_services.gp_fits import FitCache
 from suggestion_services.gp_model import Cube, Model
 from suggestion_services.gp_results import Results, scores
-from suggestion_services.gp_threads import one_thread
 from tests.unit.suggestion_services.past_trials import Trials, problem, unit_square
 
 LINE = unit_square(("x",))
@@ -75,6 +72,9 @@ def _proposed(posed: Problem, entries: Sequence[Entry], count: int = 1) -> list[
 def test_hyperparameters_are_as_probable_as_those_that_optuna_finds(
     size: int, columns: int, choices: int
 ) -> None:
+    from optuna._gp import gp as optuna_gp
+    from optuna._gp import prior
+
     rng = np.random.default_rng(size)
     rows = rng.random((size, columns))
     rows[:, :choices] = rng.integers(3, size=(size, choices))
@@ -91,6 +91,10 @@ def test_hyperparameters_are_as_probable_as_those_that_optuna_finds(
 
 
 def test_the_density_of_hyperparameters_is_optunas() -> None:
+    import torch
+    from optuna._gp import gp as optuna_gp
+    from optuna._gp import prior
+
     rng = np.random.default_rng(5)
     rows, targets, is_categorical = rng.random((12, 3)), rng.standard_normal(12), np.array([False] * 3)
     rows[:, 2], is_categorical[2] = rng.integers(4, size=12), True
@@ -229,6 +233,8 @@ def test_candidates_lie_in_the_space(specs: Sequence[ParameterSpec]) -> None:
 
 
 def test_equal_points_and_a_kernel_without_noise_are_no_obstacle() -> None:
+    import torch
+
     posed = problem(unit_square())
     results = _random_results(posed, 10)
     model = Model(Cube(posed.space), results)
@@ -242,6 +248,10 @@ def test_equal_points_and_a_kernel_without_noise_are_no_obstacle() -> None:
 
 
 def test_threads_are_given_back() -> None:
+    import torch
+
+    from suggestion_services.gp_threads import one_thread
+
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -253,6 +263,8 @@ def test_threads_are_given_back() -> None:
 
 
 def test_nothing_is_logged_or_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    import optuna
+
     optuna.logging.enable_propagation()
     try:
         with caplog.at_level(logging.INFO):
