@@ -98,7 +98,7 @@ def test_many_quick_trials_leave_nothing_behind(tmp_path: Path) -> None:
         bench.runner.remove(trial)
     bench.runner.close(stop_runs=True)
     assert len(os.listdir("/dev/fd")) <= descriptors
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     attempts = [Attempt(path.parent) for path in tmp_path.rglob("lock")]
     assert len(attempts) == 200
     assert not any(attempt.is_held() for attempt in attempts)
