@@ -23,10 +23,10 @@ from katibpy.launchers.plug_ins import PlugIn, PlugInLauncher, log_name
 
 SERVES = """
 import os, signal, socket, subprocess, sys
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open(sys.argv[2], "a").write(f"{os.getpid()} {helper.pid}\\n")
 print("at work", flush=True)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     server.accept()
 """
