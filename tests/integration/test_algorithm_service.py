@@ -8,28 +8,18 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from katibpy.api.experiment import Experiment
 from katibpy.errors import ServiceError
 from katibpy.launchers.child_process import ChildProcessLauncher
-from katibpy.launchers.in_process import DirectGateway
 from katibpy.launchers.spare_child import SERVICE_COMMAND, SPARE, SpareChild
-from katibpy.ports import SuggestionGateway
 from katibpy.rpc.suggestion_gateway import GrpcSuggestionGateway
 from tests.unit.rpc.parts import Ledger, call, experiment, reaching
-
-ALGORITHMS: Mapping[str, dict[str, str]] = {
-    "random": {},
-    "grid": {},
-    "sobol": {},
-    "tpe": {"n_startup_trials": "4"},
-}
 
 
 @contextmanager
@@ -61,51 +51,6 @@ def await_true(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < end, f"it did not come true in {seconds} s"
         time.sleep(0.02)
-
-
-def tuned(gateway: SuggestionGateway, of: Experiment) -> Iterator[list[object]]:
-    """Runs an Experiment one trial at a time and gives all proposals so far after each."""
-    ledger, proposals, memory = Ledger(), list[object](), None
-    for number in range(12):
-        reply = gateway.suggest(call(of, ledger, count=1, total=number + 1, memory=memory, seconds=30))
-        memory = reply.memory if reply.memory is not None else memory
-        lr = reply.proposals[0].assignment["lr"]
-        ledger.put(number, loss=repr((float(lr) - 0.3) ** 2), lr=lr)
-        proposals.append(reply.proposals[0])
-        yield proposals
-
-
-def test_killing_the_service_between_requests_changes_no_reply(tmp_path: Path) -> None:
-    experiments = [
-        experiment(
-            algorithm,
-            uid=f"uid-of-{algorithm}",
-            seed=11,
-            settings=ALGORITHMS[algorithm],
-            parameters=[
-                {
-                    "name": "lr",
-                    "parameterType": "double",
-                    "feasibleSpace": {"min": "0.05", "max": "0.95", "step": "0.05"},
-                },
-                {"name": "kind", "parameterType": "categorical", "feasibleSpace": {"list": ["a", "b"]}},
-            ],
-        )
-        for algorithm in ALGORITHMS
-    ]
-    undisturbed = [list(tuned(DirectGateway(), of))[-1] for of in experiments]
-    victims = list[int]()
-    with launched(tmp_path) as (launcher, gateway):
-        runs = [tuned(gateway, of) for of in experiments]
-        for number in range(12):
-            if number in (1, 6, 7):
-                pid = launcher.pid
-                assert pid is not None
-                victims.append(pid)
-                os.kill(pid, signal.SIGKILL)
-            replies = [next(run) for run in runs]
-    assert dict(zip(ALGORITHMS, replies, strict=True)) == dict(zip(ALGORITHMS, undisturbed, strict=True))
-    assert len(set(victims)) == 3
 
 
 def test_the_service_listens_on_a_private_socket_and_logs_to_a_file(tmp_path: Path) -> None:
