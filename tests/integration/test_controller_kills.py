@@ -16,7 +16,7 @@ import pytest
 from tests.integration.katib_command import KATIB, Katib, Ran, assignment, phase
 from tests.integration.process_table import algorithm_services
 
-FEW, MANY, PARALLEL = 20, 40, 4
+TRIALS, PARALLEL = 40, 4
 
 EXPERIMENT = """
 apiVersion: kubeflow.org/v1beta1
@@ -58,12 +58,11 @@ spec:
 class Bench:
     """One Experiment whose trials write a journal of their starts and ends."""
 
-    def __init__(self, folder: Path, *, trials: int) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self.trials = trials
         self.journal = folder / "journal"
         self.file = folder / "experiment.yaml"
-        text = EXPERIMENT.format(trials=trials, parallel=PARALLEL, journal=self.journal)
+        text = EXPERIMENT.format(trials=TRIALS, parallel=PARALLEL, journal=self.journal)
         self.file.write_text(text, encoding="utf-8")
         self.katib = Katib(folder / "state", timeout_seconds=100.0)
 
@@ -95,7 +94,7 @@ def _outcome(ran: Ran) -> tuple[list[dict[str, str]], dict[str, str]]:
 
 def _require_each_once(bench: Bench, ran: Ran) -> None:
     trials = ran.trials()
-    assert len(trials) == bench.trials
+    assert len(trials) == TRIALS
     assert {phase(trial) for trial in trials} == {"Succeeded"}
     names = {trial["metadata"]["name"] for trial in trials}
     words = Counter(tuple(line) for line in bench.lines())
@@ -114,23 +113,12 @@ def _wait_for(is_reached: Callable[[], bool], process: subprocess.Popen[bytes]) 
         time.sleep(0.01)
 
 
-def _undisturbed(folder: Path, trials: int) -> tuple[list[dict[str, str]], dict[str, str]]:
-    bench = Bench(folder / "bench", trials=trials)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, str]], dict[str, str]]:
+    bench = Bench(tmp_path_factory.mktemp("undisturbed") / "bench")
     ran = bench.katib.run(bench.file)
     _require_each_once(bench, ran)
     return _outcome(ran)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, str]], dict[str, str]]:
-    return _undisturbed(tmp_path_factory.mktemp("undisturbed"), FEW)
-
-
-@pytest.fixture(scope="module")
-def undisturbed_for_long(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[list[dict[str, str]], dict[str, str]]:
-    return _undisturbed(tmp_path_factory.mktemp("undisturbed-for-long"), MANY)
 
 
 def _kill_rounds(bench: Bench, rounds: int, seed: int) -> Ran:
@@ -138,7 +126,7 @@ def _kill_rounds(bench: Bench, rounds: int, seed: int) -> Ran:
     for _ in range(rounds):
         process = bench.begin()
         before = bench.started()
-        target = min(before + generator.randint(1, 3), bench.trials)
+        target = min(before + generator.randint(1, 3), TRIALS)
         _wait_for(lambda target=target: bench.started() >= target, process)  # type: ignore[misc]
         time.sleep(generator.uniform(0.0, 0.3))
         process.send_signal(signal.SIGKILL)
@@ -150,7 +138,7 @@ def _kill_rounds(bench: Bench, rounds: int, seed: int) -> Ran:
 def test_killing_the_controller_three_times_changes_nothing(
     tmp_path: Path, undisturbed: tuple[list[dict[str, str]], dict[str, str]]
 ) -> None:
-    bench = Bench(tmp_path / "bench", trials=FEW)
+    bench = Bench(tmp_path / "bench")
     ran = _kill_rounds(bench, 3, seed=3)
     _require_each_once(bench, ran)
     assert _outcome(ran) == undisturbed
@@ -160,22 +148,22 @@ def test_killing_the_controller_three_times_changes_nothing(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(3))
 def test_killing_the_controller_ten_times_changes_nothing(
-    tmp_path: Path, seed: int, undisturbed_for_long: tuple[list[dict[str, str]], dict[str, str]]
+    tmp_path: Path, seed: int, undisturbed: tuple[list[dict[str, str]], dict[str, str]]
 ) -> None:
-    bench = Bench(tmp_path / "bench", trials=MANY)
+    bench = Bench(tmp_path / "bench")
     ran = _kill_rounds(bench, 10, seed=seed)
     _require_each_once(bench, ran)
-    assert _outcome(ran) == undisturbed_for_long
+    assert _outcome(ran) == undisturbed
 
 
 @pytest.mark.timeout(120)
 def test_killing_the_algorithm_service_three_times_changes_nothing(
     tmp_path: Path, undisturbed: tuple[list[dict[str, str]], dict[str, str]]
 ) -> None:
-    bench = Bench(tmp_path / "bench", trials=FEW)
+    bench = Bench(tmp_path / "bench")
     process = bench.begin()
     killed: set[int] = set()
-    for target in (2, 7, 13):
+    for target in (2, 12, 25):
         _wait_for(lambda target=target: bench.started() >= target, process)  # type: ignore[misc]
         _wait_for(lambda: bool(algorithm_services(process.pid) - killed), process)
         for pid in algorithm_services(process.pid) - killed:
