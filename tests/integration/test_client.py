@@ -317,8 +317,9 @@ def test_a_cluster_is_refused(argument: str) -> None:
     ["model_provider_parameters", "dataset_provider_parameters", "trainer_parameters", "storage_config"],
 )
 def test_what_needs_a_cluster_is_refused(new: KatibClient, argument: str) -> None:
+    given: dict[str, Any] = {argument: "x"}
     with pytest.raises(Unsupported, match=f"{argument} needs a cluster"):
-        new.tune("double", objective=doubling(), parameters=ONE_OF_SIX, **{argument: "x"})  # type: ignore[arg-type]
+        new.tune("double", objective=doubling(), parameters=ONE_OF_SIX, **given)
     assert new.list_experiments() == []
 
 

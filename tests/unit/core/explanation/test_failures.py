@@ -15,9 +15,9 @@ from tests.unit.core.views import succeeded, tuned
 TRACEBACK = (
     "epoch 1",
     "Traceback (most recent call last):",
-    '  File "/work/train.py", line 12, in <module>',
+    '  File "/home/ada/train.py", line 12, in <module>',
     "    main()",
-    '  File "/work/train.py", line 7, in main',
+    '  File "/home/ada/train.py", line 7, in main',
     "    raise ValueError(text)",
 )
 
