@@ -123,7 +123,7 @@ ROWS = (
     Row("cmaes", (100, 1_000, 10_000), DOUBLES, peer=by_optuna_alone(_cmaes), limit=OVER_OPTUNA),
     Row(
         "gp",
-        (100,),
+        (100, 1_000),
         past=Past.DRAWN,
         peer=by_optuna(_gp),
         limit=OVER_OPTUNA,
