@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ BEGIN_READING = "BEGIN"
 BEGIN_WRITING = "BEGIN IMMEDIATE"
 """Takes the write lock now: a transaction never finds at its end that another process wrote in between."""
 
+_RETRY_SECONDS = 0.01
+
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
-    "PRAGMA journal_mode = WAL",
     # A killed process loses nothing; only a power cut may take the last transactions, never consistency.
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
@@ -64,7 +65,22 @@ def _set_up(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor: sqlite3.Cursor = connection.cursor()
     try:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        _use_write_ahead_log(cursor)
         for pragma in _PRAGMAS:
             cursor.execute(pragma)
     finally:
         cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # While another connection switches a new file, this one fails at once, whatever its timeout.
+            if "is locked" not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(_RETRY_SECONDS)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,16 @@ def test_many_may_open_a_new_database_at_once(path: Path) -> None:
     assert len(tokens) == 1
     for each in databases:
         each.close()
+
+
+def test_a_new_database_that_another_process_sets_up_is_waited_for(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(open_database, path)
+        with pytest.raises(TimeoutError):
+            opening.result(timeout=0.2)
+        other.execute("COMMIT")
+        opening.result(timeout=4).close()
 
 
 def test_a_missing_database_is_not_created_unasked(path: Path) -> None:
