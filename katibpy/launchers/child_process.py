@@ -104,6 +104,8 @@ class _ChildStarter:
         socket_path = self._directory / f"{self._starts}.sock"
         arguments = ("--supervised", "--socket", str(socket_path))
         with fresh_log(self.log_path).open("ab") as log:
+            # Asked now: the child writes through the same open file, and moves its position.
+            offset = log.tell()
             spare, self._spare = self._spare, None
             process = spare.take(arguments, log=self.log_path) if spare is not None else None
             process = process or subprocess.Popen(
@@ -114,7 +116,7 @@ class _ChildStarter:
                 # Ctrl-C in a terminal is meant for this process, which may still need the service.
                 start_new_session=True,
             )
-            return Incarnation(process, f"unix:{socket_path}", log.tell())
+            return Incarnation(process, f"unix:{socket_path}", offset)
 
     def is_ready(self, incarnation: Incarnation) -> bool:
         return _says_ready(incarnation.process, self._timeout_seconds)
